@@ -3,11 +3,13 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from cordlesion.config import study_of_text
 from cordlesion.io.tables import read_table
 from support.guide import DOCS, Python, Shell, run_blocks
+from support.images import write_image
 from support.nnunet_files import write_images, write_labels, write_predictions
 
 PAGE = (DOCS / "threshold_for_maps.md").read_text(encoding="utf-8")
@@ -72,10 +74,27 @@ def test_the_page_on_further_metrics_runs(folder, cli):
 
 def test_the_page_on_repeatability_runs(tmp_path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
-    run_blocks("repeatability", {"bash": Shell(cli).run, "python": Python().run, "text": str})
+    (shown,) = re.findall(r"```text\n(scan\trepeat\tparticipant_id\n.*?)```", page("repeatability"), re.DOTALL)
+    (tmp_path / "pairs.tsv").write_text(shown)
+    cases = [line.split("\t")[0] for line in shown.splitlines()[1:]]
+    rng = np.random.default_rng(0)
+    for number, case in enumerate(cases):
+        lesion = np.zeros((12, 12, 12), np.uint8)
+        lesion[2:6, 2 : 5 + 2 * (number // 2), 2:6] = 1
+        write_image(tmp_path / f"threshold_set/labels/{case}.nii.gz", lesion)
+        p = (0.6 * lesion + 0.3 * rng.random(lesion.shape)).astype(np.float32)
+        write_image(tmp_path / f"threshold_set/maps/{case}.nii.gz", p)
+    how = {"bash": Shell(cli).run, "python": Python().run, "text": str, "file": read_sections}
+    run_blocks("repeatability", how)
+    chosen = json.loads((tmp_path / "thresholds.json").read_text())
+    assert (chosen["objective"], chosen["n_groups"]) == ("repeatability:0.3", 2)
     table = read_table(tmp_path / "repeatability.tsv")
     assert table["measure"].tolist() == ["predicted_volume_mm3", "n_predicted_lesions"]
     assert (tmp_path / "repeatability.png").is_file()
+
+
+def page(name):
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
 
 
 def read_sections(name, content):

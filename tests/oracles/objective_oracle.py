@@ -16,6 +16,8 @@ class Counts:
     n_detected: int
     n_predicted: int
     n_true: int
+    group: tuple[str, str] | None = None
+    """Subject and name of the scans that repeat each other."""
 
     @property
     def lesion_free(self):
@@ -61,6 +63,29 @@ def joint(scans):
     return harmonic(statistics.median(map(voxel_f1, bearing(scans))), clean)
 
 
+def icc(groups):
+    """ICC(1,1) of a one-way analysis of variance (Shrout and Fleiss 1979); None where nothing varies."""
+    values, n_groups = [value for group in groups for value in group], len(groups)
+    means = [Fraction(sum(group), len(group)) for group in groups]
+    mean = Fraction(sum(values), len(values))
+    within = sum((v - m) ** 2 for g, m in zip(groups, means, strict=True) for v in g) / (len(values) - n_groups)
+    between = sum(len(g) * (m - mean) ** 2 for g, m in zip(groups, means, strict=True)) / (n_groups - 1)
+    usual = (len(values) - Fraction(sum(len(g) ** 2 for g in groups), len(values))) / (n_groups - 1)
+    total = between + (usual - 1) * within
+    return (between - within) / total if total else None
+
+
+def repeatability(scans, floor):
+    f1 = statistics.mean(map(voxel_f1, bearing(scans)))
+    if f1 < floor:
+        return f1 - floor
+    groups = {}
+    for scan in scans:
+        if scan.group:
+            groups.setdefault(scan.group, []).append(scan.predicted)
+    return max(icc([group for group in groups.values() if len(group) > 1]) or Fraction(0), Fraction(0))
+
+
 SCORES = {
     "median_voxel_f1": lambda scans: statistics.median(map(voxel_f1, bearing(scans))),
     "mean_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
@@ -76,6 +101,8 @@ SCORES = {
     "lesion_sensitivity": lambda scans: lesion_sensitivity(scans, 1),
     "lesion_sensitivity:0.25": lambda scans: lesion_sensitivity(scans, Fraction(1, 4)),
     "joint_f1_specificity": joint,
+    "repeatability": lambda scans: repeatability(scans, Fraction(3, 10)),
+    "repeatability:0.5": lambda scans: repeatability(scans, Fraction(1, 2)),
 }
 
 
@@ -83,8 +110,10 @@ TOLERANCES = {"plateau_voxel_f1": Fraction(2, 100), "plateau_voxel_f1:0.1": Frac
 """How much lower than the highest a score may be to count as equal; 0 elsewhere."""
 
 
-def takes_part(objective, scan):
-    """Whether a scan enters the objective at all."""
+def takes_part(objective, scan, scans=()):
+    """Whether a scan enters the objective at all; ``scans`` are those that may repeat it."""
+    if objective.startswith("repeatability"):
+        return not scan.lesion_free or (scan.group and sum(one.group == scan.group for one in scans) > 1)
     if objective in ("median_lesion_f1", "mean_lesion_f1"):
         return scan.n_reference > 0
     if objective.startswith("lesion_sensitivity"):

@@ -125,6 +125,22 @@ def test_an_objective_that_needs_lesion_free_scans_is_refused_without_them(tmp_p
     require_scans(config, pd.concat([cohort.splits, healthy]))
 
 
+def test_an_objective_that_compares_repeats_is_refused_without_two_groups(tmp_path):
+    cohort = make_cohort(tmp_path)
+    config = cohort.config.model_copy(update={"threshold": ThresholdConfig(objective="repeatability:0.4")})
+    tuning = cohort.splits[cohort.splits["set"] == "threshold"].iloc[[0]]
+    rows = [tuning.assign(scan_id=f"sub-{who}{n}", subject=f"sub-{who}") for who in "xy" for n in "12"]
+    splits = pd.concat([cohort.splits, *rows])
+    repeats = {f"sub-{who}{n}": f"sub-{who}_repeat-a" for who in "xy" for n in "12"}
+    require_scans(config, splits, repeats=repeats)
+    sentence = "'threshold' has 1 group of usable scans that repeat each other, and the objective 'repeatability:0.4'"
+    with pytest.raises(CordlesionError, match=sentence):
+        require_scans(config, splits, repeats={**repeats, "sub-y2": "sub-y_repeat-b"})
+    with pytest.raises(CordlesionError, match=r"'threshold' has 0 groups .* column repeat .* Too dark.$"):
+        require_scans(config, splits, "Too dark.")
+    require_scans(cohort.config, splits)
+
+
 def test_a_scan_that_is_left_out_is_in_no_set(tmp_path):
     cohort = make_cohort(tmp_path, folds=3)
     kept = cohort.splits[cohort.splits["scan_id"] != "sub-1"]

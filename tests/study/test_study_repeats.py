@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import read_study
+from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
 from cordlesion.lesions.found_again import count_found_again
 from cordlesion.lesions.repeatability import repeatability_rows
@@ -15,6 +16,7 @@ from cordlesion.metrics import RULES
 from cordlesion.report.sections.repeatability import repeatability_table
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.results import read_results
+from cordlesion.threshold import choose_threshold
 from support.tiny import make_cohort
 
 SHIFT = 7.0
@@ -125,3 +127,51 @@ def test_done_is_done_and_without_the_column_there_is_no_table(study, tmp_path):
     assert not list((copy / "study").rglob("repeatability.tsv"))
     assert read_results(copy / "study").repeatability.empty
     assert repeatability_table(read_results(copy / "study")).groups == ()
+
+
+def test_the_tables_of_scans_name_the_groups(study):
+    for name in ("sweep", "evaluation"):
+        table = read_table(study / f"{name}.tsv")
+        named = table["subject"] != "sub-01"
+        assert (table.loc[named, "repeat"] == table.loc[named, "subject"] + "_repeat-base").all()
+        assert (table.loc[~named, "repeat"] == "").all()
+    # Those of the runs are as without: nothing is measured again when the dataset states other groups.
+    assert "repeat" not in read_table(study / "runs/bce_seed-0/sweep.tsv")
+
+
+def test_a_study_chooses_by_repeatability_and_again_when_the_dataset_states_other_groups(study, tmp_path):
+    copy = shutil.copytree(study.parent, tmp_path / "copy")
+    swept = copy / "study/runs/bce_seed-0/sweep.tsv"
+    measured, trained = swept.stat().st_mtime_ns, (copy / "study/runs/bce_seed-0/history.tsv").stat().st_mtime_ns
+    objective = "repeatability:0.02"
+    (copy / "study.yaml").write_text(
+        (copy / "study.yaml").read_text() + f"threshold: {{objective: '{objective}', rules: [peak]}}\n"
+    )
+    run_study(read_study(copy / "study.yaml"))
+    assert "ICC of the lesion volume with a mean" in (copy / "study/report.html").read_text()
+
+    def chosen():
+        row, sweep = read_table(copy / "study/thresholds.tsv").iloc[0], read_table(copy / "study/sweep.tsv")
+        expected = choose_threshold(sweep[sweep["set"] == "threshold"], objective)
+        assert (row["threshold"], row["score"], row["basis"]) == (expected.value, expected.score, expected.basis)
+        return expected
+
+    first, rules = chosen(), (copy / "study/runs/bce_seed-0/threshold_rules.json").stat().st_mtime_ns
+    assert first.n_groups == first.n_subjects
+    assert read_results(copy / "study").goal.compares_repeats
+    kept = sorted(read_table(copy / "study/splits.tsv").query("set == 'threshold'")["subject"].unique())[:2]
+    for path in (copy / "cohort").glob("sub-*/*_sessions.tsv"):
+        if path.parent.name not in kept:
+            path.write_text(path.read_text().replace("base", "n/a"))
+    run_study(read_study(copy / "study.yaml"), until="analyze")
+    assert chosen().n_groups == 2
+    assert (copy / "study/runs/bce_seed-0/threshold_rules.json").stat().st_mtime_ns > rules
+    assert (swept.stat().st_mtime_ns, (copy / "study/runs/bce_seed-0/history.tsv").stat().st_mtime_ns) == (
+        measured,
+        trained,
+    )
+    for path in (copy / "cohort").glob("sub-*/*_sessions.tsv"):
+        path.unlink()
+    with pytest.raises(CordlesionError, match="the set 'threshold' has 0 groups of usable scans that repeat each"):
+        run_study(read_study(copy / "study.yaml"), until="split")
+    assert chosen().n_groups == 2  # the finished study is left as it is

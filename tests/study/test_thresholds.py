@@ -42,6 +42,17 @@ def test_what_learned_nothing_is_said_and_written(method, capsys):
     assert list(row)[-2:] == ["learned", "maps_cut_at"]
 
 
+def test_a_method_that_meets_no_condition_is_said_and_the_others_go_on(method, capsys):
+    table = sweep((0.1, 0.2, 0.4, 0.3, 0.2, 0), (99, 29, 19, 9, 2, 1))
+    twice = [table.assign(scan_id=table["scan_id"] + name, repeat="base", reference_volume_mm3=9.0) for name in "ab"]
+    with shown():
+        choice, row = choose_for(method, pd.concat(twice), "repeatability:0.5")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "tool: has no threshold for this objective: no threshold has a mean voxel F1 of at least 0.5" in printed
+    assert "nearest is t = 0.1 with 0.400. It takes part in no ranking, test or recommendation." in printed
+    assert (choice.learned, row["learned"], row["threshold"], row["score"]) == (False, False, 0.1, 0)
+
+
 def test_cut_maps_are_said_and_written(method, capsys):
     with shown():
         choice, row = choose_for(method, sweep((0.1, 0.6, 0.6, 0.6, 0.6, 0.2), (99, 9, 9, 9, 9, 2)), "median_voxel_f1")

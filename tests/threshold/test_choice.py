@@ -102,6 +102,8 @@ def test_order_of_rows_does_not_matter():
     assert (one.value, one.score, one.interval) == (other.value, other.score, other.interval)
 
 
+NAMES = sorted(name for name in SCORES if not name.startswith("repeatability"))
+"""Samples of scans that repeat each other are compared in test_repeatability_objective.py."""
 CELLS = [(v, t) for v in (0.0, 3.0) for t in (0.0, 0.01, 0.02, 0.05, 0.1)]
 
 
@@ -130,7 +132,7 @@ def naive_resample(scans, name):
 
 
 @settings(deadline=None, max_examples=500)
-@given(sweep=sweeps(len(CELLS)), name=st.sampled_from(sorted(SCORES)), seed=st.integers(0, 2**32))
+@given(sweep=sweeps(len(CELLS)), name=st.sampled_from(NAMES), seed=st.integers(0, 2**32))
 def test_choice_and_intervals_against_loops(sweep, name, seed):
     table = sweep_table(sweep, [{"minimum_volume_mm3": v, "threshold": t} for v, t in CELLS])
     part = [(subject, scan) for subject, scan in sweep if takes_part(name, scan[0])]

@@ -21,18 +21,19 @@ def test_every_objective_has_an_oracle():
 
 @pytest.mark.parametrize("name", SCORES)
 @settings(deadline=None, max_examples=60)
-@given(sweep=sweeps(len(GRID)))
+@given(sweep=sweeps(len(GRID), repeats=True))
 def test_curve_against_fractions(name, sweep):
     table = sweep_table(sweep, GRID)
     expected = [float(SCORES[name]([scan[cell] for _, scan in sweep])) for cell in range(len(GRID))]
     if max(expected) < 0:
-        with pytest.raises(CordlesionError, match=r"No threshold finds (a lesion with at most|any lesion)"):
+        with pytest.raises(CordlesionError, match=r"No threshold (finds (a lesion with|any lesion)|has a mean)"):
             choose_threshold(table, name, n_resamples=1)
         return
     choice = choose_threshold(table, name, n_resamples=1)
     curve = [score if score >= 0 else math.nan for score in expected]
     np.testing.assert_allclose(choice.curve["score"], curve, atol=1e-12)
-    part = [scan[0] for _, scan in sweep if takes_part(name, scan[0])]
+    scans = [scan[0] for _, scan in sweep]
+    part = [scan for scan in scans if takes_part(name, scan, scans)]
     assert (choice.n_scans, choice.n_left_out) == (len(part), len(sweep) - len(part))
     assert choice.n_lesion_free == sum(scan.lesion_free for scan in part)
 
@@ -63,6 +64,7 @@ def test_names_with_a_number():
 @pytest.mark.parametrize(
     ("text", "title"),
     [
+        ("repeatability:0.4", "ICC of the lesion volume with a mean voxel F1 of at least 0.4"),
         ("median_voxel_f1", "median voxel F1"),
         ("f_beta:2", "median voxel F-beta with β = 2"),
         ("lesion_sensitivity:0.5", "lesion sensitivity with at most 0.5 false positives per scan"),
@@ -85,6 +87,8 @@ def test_names_in_print(text, title):
         ("f_beta:inf", "it needs a positive number"),
         ("f_beta:two", "has 'two' after its colon"),
         ("lesion_sensitivity:-1", "a number of false positives per scan, 0 or more"),
+        ("repeatability:0", "it needs a mean voxel F1 above 0 and below 1"),
+        ("repeatability:nan", "it needs a mean voxel F1 above 0 and below 1"),
         ("lesion_sensitivity:nan", "a number of false positives per scan, 0 or more"),
     ],
 )

@@ -139,6 +139,7 @@ def tune(
     lesion_value: int | None = None,
     lesion_class: LesionClass = None,
     subjects: Subjects = None,
+    pairs: Path | None = None,
     metrics: Metrics = (),
     code: OwnCode = None,
     quiet: Quiet = False,
@@ -158,6 +159,9 @@ def tune(
         at_most_false_positives: A promise, such as 1: false positives per scan, in the mean over subjects.
         certainty: That what is promised holds for subjects like these, from 0.5 to below 1.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
+        pairs: Which scans repeat each other, for the objective repeatability: a table with the columns scan and repeat
+            (a name for each group), or a BIDS dataset with a column repeat in its tables; by default the dataset that
+            the references lie in.
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.tune import tune_files
@@ -178,6 +182,7 @@ def tune(
             at_most_false_positives=at_most_false_positives,
             certainty=certainty,
             subjects=subjects,
+            pairs=pairs,
             metrics=metrics,
             code=code,
         )

@@ -34,6 +34,7 @@ _BESIDE_METRICS = (
         "threshold",
         "minimum_volume_mm3",
         "rule",
+        "repeat",
     ),
     *("n_false_lesions", "score"),
 )
@@ -102,9 +103,9 @@ class ThresholdConfig(Section):
 
     objective: str = "mean_voxel_f1"
     """What the threshold maximises: a row of ``cordlesion.threshold.OBJECTIVES``. Some take a number: ``f_beta:2``,
-    ``lesion_sensitivity:1``. The paper's is ``median_voxel_f1``. A function of your own by its import path,
-    ``my_module:my_objective``, or ``mean_`` or ``median_`` and the name of one of ``evaluation.metrics``. A study whose
-    results were made with an earlier default keeps it."""
+    ``lesion_sensitivity:1``, ``repeatability:0.3``. The paper's is ``median_voxel_f1``. A function of your own by its
+    import path, ``my_module:my_objective``, or ``mean_`` or ``median_`` and the name of one of ``evaluation.metrics``.
+    A study whose results were made with an earlier default keeps it."""
     grid: Annotated[Literal["paper", "fine"], BeforeValidator(_grid_name)] = "paper"
     """The thresholds to try: a row of ``cordlesion.threshold.GRIDS``. ``hussein2023`` is another name of ``paper``."""
     minimum_volumes_mm3: tuple[LesionVolume, ...] = ()

@@ -6,15 +6,16 @@ first of these that has the column and a row of the scan decides; ``n/a`` there 
 of a person with the same value repeat each other, if their names differ in session and run only.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cordlesion.dataset.participants import read_cells, read_participants
+from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import DEFAULT_SUFFIX, ScanFile, file_stem, scan_file
 from cordlesion.errors import CordlesionError
+from cordlesion.io.tables import REPEAT
 
-COLUMN = "repeat"
 _SCAN = ("scan", "file", "filename", "scan_id")
 _PERSON = ("participant_id", "subject", "subject_id")
 _FREE = ("ses", "run")
@@ -55,6 +56,17 @@ def read_repeats(given: Path) -> Repeats:
     return _read_table(given)
 
 
+def find_repeats(dataset: Path, scans: Iterable[Scan]) -> dict[str, str]:
+    """Return the scans of a dataset that repeat others, each with the name of its group.
+
+    Raises:
+        CordlesionError: A table is no UTF-8 text.
+    """
+    tables = BidsRepeats.read(dataset)
+    found = {scan.scan_id: tables.group(scan_file(scan.image), scan.subject, scan.session) for scan in scans}
+    return {name: group[0] for name, group in found.items() if group is not None}
+
+
 @dataclass(frozen=True)
 class BidsRepeats:
     """The column ``repeat`` in the tables of a BIDS dataset."""
@@ -76,13 +88,13 @@ class BidsRepeats:
         scans, sessions = dict[tuple[str, str], str](), dict[tuple[str, str], str]()
         for path in sorted(folder.glob("sub-*/*_sessions.tsv")):
             for row in _rows(path, "session_id"):
-                sessions[path.parent.name, row["session_id"].removeprefix("ses-")] = row.get(COLUMN, "")
+                sessions[path.parent.name, row["session_id"].removeprefix("ses-")] = row.get(REPEAT, "")
         for path in sorted([*folder.glob("sub-*/*_scans.tsv"), *folder.glob("sub-*/ses-*/*_scans.tsv")]):
             for row in _rows(path, "filename"):
                 image = scan_file(Path(row["filename"]))
-                scans[image.subject, image.name] = row.get(COLUMN, "")
+                scans[image.subject, image.name] = row.get(REPEAT, "")
         people = read_participants(folder / "participants.tsv")
-        return cls(scans, sessions, lambda subject, session: people.value(subject, session, COLUMN))
+        return cls(scans, sessions, lambda subject, session: people.value(subject, session, REPEAT))
 
     def value(self, file: ScanFile, subject: str, session: str) -> str:
         """Return the value of a scan; empty where it repeats none."""
@@ -105,21 +117,21 @@ def group_name(file: ScanFile, subject: str, value: str) -> str:
 def _rows(path: Path, key: str) -> list[dict[str, str]]:
     """Return the rows of a table that name something; none without the column."""
     names, rows, _ = read_cells(path)
-    return [row for row in rows if row.get(key)] if COLUMN in names else []
+    return [row for row in rows if row.get(key)] if REPEAT in names else []
 
 
 def _read_table(path: Path) -> Repeats:
     names, rows, _ = read_cells(path)
     scan, person = (next((name for name in known if name in names), "") for known in (_SCAN, _PERSON))
-    if not (scan and COLUMN in names):
+    if not (scan and REPEAT in names):
         raise CordlesionError(
             f"{path}: has the columns {', '.join(names) or 'none'}; scan (or file) and repeat are needed, and "
             "participant_id where names do not show it. Add them."
         )
     found: dict[str, tuple[str, str]] = {}
     for row in rows:
-        if row.get(scan) and row.get(COLUMN):
-            key, entry = scan_file(Path(row[scan])).name, (row[COLUMN], row.get(person, ""))
+        if row.get(scan) and row.get(REPEAT):
+            key, entry = scan_file(Path(row[scan])).name, (row[REPEAT], row.get(person, ""))
             if found.setdefault(key, entry) != entry:
                 raise CordlesionError(f"{path}: has two rows for the scan {key}; one is needed. Mend it.")
 

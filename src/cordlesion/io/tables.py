@@ -15,7 +15,9 @@ from cordlesion.io.columns import TableSpec
 from cordlesion.io.reading import cannot_read
 from cordlesion.io.writing import atomic_path, utf8_only
 
-IDENTIFIERS = ("scan_id", "subject", "session", "site", "set", "loss", "rule")
+REPEAT = "repeat"
+"""Column that names the scans of a subject that repeat each other, without a change in between."""
+IDENTIFIERS = ("scan_id", "subject", "session", "site", "set", "loss", "rule", REPEAT)
 """Read as text, even where they look like numbers (``007``); empty where they are undefined."""
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}

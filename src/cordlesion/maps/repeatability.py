@@ -20,7 +20,7 @@ from cordlesion.io.tables import write_table
 from cordlesion.lesions.found_again import TOLERANCE_MM
 from cordlesion.lesions.repeatability import COLUMNS, repeatability_rows
 from cordlesion.maps.files import require_name, usable_results
-from cordlesion.maps.repeats import GIVEN, RepeatedMasks, ScanGroup, group_files, list_predictions
+from cordlesion.maps.repeats import GIVEN, RepeatedMasks, ScanGroup, dataset_of, group_files, list_predictions
 from cordlesion.metrics import RULES
 from cordlesion.threshold.mask_rule import read_mask_rule
 
@@ -125,7 +125,7 @@ def repeatability_files(
         raise CordlesionError(f"The tolerance is {tolerance_mm} mm; a length of 0 or more is needed.")
     rule = require_name(rule, RULES, "rule")
     cut = None if threshold is None else read_mask_rule(threshold, code)
-    repeats = read_repeats(_dataset_of(folder) if pairs is None else Path(pairs))
+    repeats = read_repeats(dataset_of(folder) if pairs is None else Path(pairs))
     files, are_maps = list_predictions(folder, threshold is not None)
     groups = group_files(files, folder, repeats, subjects)
     _remark_people(groups, repeats, subjects)
@@ -160,14 +160,6 @@ def _remark_people(groups: Sequence[ScanGroup], repeats: Repeats, subjects: Path
             f"{repeats.source}: names no people, so that each of the {len(groups)} groups counts as one person; scans "
             "of two people in one group make every number wrong. Add a column participant_id."
         )
-
-
-def _dataset_of(folder: Path) -> Path:
-    """Return the BIDS dataset that masks lie in: the folder above ``derivatives``, or of participants.tsv."""
-    resolved = folder.resolve()
-    above = [resolved, *resolved.parents] if resolved.is_dir() else list(resolved.parents)
-    in_dataset = next((one.parent for one in above if one.name == "derivatives"), None)
-    return in_dataset or next((one for one in above if (one / "participants.tsv").is_file()), above[0])
 
 
 def _estimate(scans: pd.DataFrame, found: Mapping[str, Mapping[float, tuple[int, int]]] | None) -> pd.DataFrame:

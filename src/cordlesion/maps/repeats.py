@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.dataset.matching import MASK_NAMES, PROBABILITY_NAMES, named_files
-from cordlesion.dataset.repeats import COLUMN, Repeats
+from cordlesion.dataset.repeats import Repeats
 from cordlesion.dataset.scan_names import ScanFile
 from cordlesion.dataset.subjects import Person, read_subjects
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
 from cordlesion.io.formats import plural
 from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.tables import REPEAT
 from cordlesion.io.volume import Volume, read_volume
 from cordlesion.lesions.found_again import count_found_again
 from cordlesion.metrics import LesionRule, binarize, label_components
@@ -90,6 +91,14 @@ class RepeatedMasks:
         }
 
 
+def dataset_of(folder: Path) -> Path:
+    """Return the BIDS dataset that masks lie in: the folder above ``derivatives``, or of participants.tsv."""
+    resolved = folder.resolve()
+    above = [resolved, *resolved.parents] if resolved.is_dir() else list(resolved.parents)
+    in_dataset = next((one.parent for one in above if one.name == "derivatives"), None)
+    return in_dataset or next((one for one in above if (one / "participants.tsv").is_file()), above[0])
+
+
 def list_predictions(folder: Path, are_maps: bool) -> tuple[list[ScanFile], bool]:
     """Return the masks or maps of a folder, and whether they are maps.
 
@@ -146,7 +155,7 @@ def group_files(
     if len(groups) < 2:
         raise CordlesionError(
             f"{repeats.source}: of {plural(len(files), 'file')} in {folder} {plural(len(groups), 'group')} of scans "
-            f"repeat each other; at least 2 are needed. Name them in a column {COLUMN} of scans.tsv, sessions.tsv or "
+            f"repeat each other; at least 2 are needed. Name them in a column {REPEAT} of scans.tsv, sessions.tsv or "
             "participants.tsv of the BIDS dataset, or in a table for --pairs (columns scan and repeat, "
             "and participant_id where names do not show the person)."
         )

@@ -23,6 +23,7 @@ from cordlesion.maps.files import pair_by_name, remark_people, require_name, usa
 from cordlesion.maps.lesion_chances import calibrate_lesions
 from cordlesion.maps.own import find_metrics, find_objective
 from cordlesion.maps.promise import asked_limits, keep_limits
+from cordlesion.maps.tuned_repeats import TunedRepeats, find_repeats
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import read_map
@@ -62,6 +63,7 @@ def tune_files(
     at_most_false_positives: float | None = None,
     certainty: float = CERTAINTY,
     subjects: Path | str | None = None,
+    pairs: Path | str | None = None,
     metrics: Sequence[str | MetricFunction] = (),
     code: Path | str | None = None,
 ) -> ThresholdChoice:
@@ -79,7 +81,7 @@ def tune_files(
         probability: A probability map, or a folder of maps with the same BIDS entities or names.
         output: Where to write the threshold with its curve (``thresholds.json``).
         objective: What the threshold maximises: a name in :data:`cordlesion.OBJECTIVES`, some with a number:
-            ``f_beta:2``; or one of your own, a function of columns or its import path
+            ``repeatability:0.3``; or one of your own, a function of columns or its import path
             (:func:`cordlesion.choose_threshold`).
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         grid: Which thresholds are tried: a name in :data:`cordlesion.THRESHOLD_GRIDS`.
@@ -97,6 +99,8 @@ def tune_files(
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``threshold`` are used.
+        pairs: For the objective ``repeatability``, which scans repeat each other, as for
+            :func:`cordlesion.repeatability_files`; by default the dataset that the references lie in states it.
         metrics: Of your own, which the objective reads, as for :func:`cordlesion.evaluate_files`.
         code: Folder of the modules of import paths; by default the current one, then the installed packages.
 
@@ -124,23 +128,25 @@ def tune_files(
     own = find_metrics(metrics, code)
     goal = find_objective(objective, own, code)
     limits = asked_limits(at_most_missed, at_most_false_positives, certainty, threshold_rule)
-    references = MaskValues("references", lesion_value)
-    measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, references, own)
-    pairs, unmatched = pair_by_name(
+    volumes = _checked_volumes(minimum_volumes_mm3)
+    scans, unmatched = pair_by_name(
         reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
     )
+    repeats = find_repeats(scans, goal, pairs, reference, subjects)
+    measure = _Sweep(rule, volumes, lesion_class, MaskValues("references", lesion_value), own, repeats)
     by_threshold = kind is GlobalThreshold
     if not by_threshold:
         _require_own_grid(threshold_rule, grid, minimum_volumes_mm3, own)
     sweep = partial(measure.sweep, grid) if by_threshold else partial(measure.by_rule, kind)
-    outcomes = map_scans(sweep, pairs, "sweep thresholds")
+    outcomes = map_scans(sweep, repeats.pairs, "sweep thresholds")
     measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
     usable = [outcome.item for outcome in outcomes if outcome.result is not None]
     chosen, choice = kind.choose(table, goal, RULES[rule])
-    choice = replace(choice, excluded=excluded, remarks=remark_people(usable, subjects))
+    alone = [pair for pair in usable if pair.scan_id not in repeats.groups]
+    choice = replace(choice, excluded=excluded, remarks=[*repeats.remarks, *remark_people(alone, subjects)])
     if isinstance(objective, str):
         choice, chosen = replace(choice, objective=objective), chosen.model_copy(update={"objective": objective})
     if not choice.learned:
@@ -171,13 +177,15 @@ class _Sweep:
     lesion_class: int | None
     references: MaskValues
     own: Sequence[OwnMetric]
+    repeats: TunedRepeats
 
     def sweep(self, grid: str, pair: MapPair) -> pd.DataFrame:
         """Measure a map at every threshold of a grid."""
         read = partial(read_map, lesion_class=self.lesion_class)
         removal = PostprocessConfig()
         references, own = self.references, self.own
-        return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, references, read, own)
+        table = sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, references, read, own)
+        return table.assign(**self.repeats.column(pair.scan_id))
 
     def by_rule(self, kind: type[TunedRule], pair: MapPair) -> pd.DataFrame:
         """Measure a map with everything that a threshold rule may choose."""
@@ -186,7 +194,7 @@ class _Sweep:
         p = probability.data.astype(np.float32, copy=False)
         lesion = np.asarray(reference.data).astype(np.bool_)
         scan = TuningScan(pair.scan_id, pair.subject, lesion, p, reference.spacing_mm)
-        return kind.measure(scan, RULES[self.rule]).assign(session=pair.session)
+        return kind.measure(scan, RULES[self.rule]).assign(session=pair.session, **self.repeats.column(pair.scan_id))
 
 
 def _require_own_grid(threshold_rule: str, grid: str, volumes_mm3: Sequence[float], own: Sequence[OwnMetric]) -> None:
@@ -257,6 +265,7 @@ def _record(choice: ThresholdChoice, chosen: MaskRule, rule: str, left_out: Mapp
         "n_subjects": choice.n_subjects,
         "n_lesion_free": choice.n_lesion_free,
         "n_left_out": choice.n_left_out,
+        **({"n_groups": choice.n_groups} if choice.n_groups else {}),
         "rule": rule,
         "grid": None,
         "lesion_free_scans": choice.goal.lesion_free,

@@ -94,6 +94,8 @@ def _draw_scans(axes: Axes, choice: ThresholdChoice, sweep: pd.DataFrame) -> Non
     goal = choice.goal
     if missing := [name for name in ("scan_id", "threshold", *goal.columns) if name not in sweep]:
         raise CordlesionError(f"The table lacks the columns {', '.join(missing)}, which {choice.objective} reads.")
+    if goal.compares_repeats:  # no score of one scan
+        return
     if VOLUME in sweep:
         sweep = sweep[sweep[VOLUME] == choice.minimum_volume_mm3]
     measures = goal.measure(sweep)

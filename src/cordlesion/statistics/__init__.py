@@ -33,6 +33,7 @@ from cordlesion.statistics.rates import mean_share_interval as mean_share_interv
 from cordlesion.statistics.rates import rate_interval as rate_interval
 from cordlesion.statistics.rates import share_interval as share_interval
 from cordlesion.statistics.repeatability import Repeatability as Repeatability
+from cordlesion.statistics.repeatability import analyze_groups as analyze_groups
 from cordlesion.statistics.repeatability import limits_of_agreement as limits_of_agreement
 from cordlesion.statistics.repeatability import repeatability as repeatability
 from cordlesion.statistics.repeatability import repeatability_intervals as repeatability_intervals

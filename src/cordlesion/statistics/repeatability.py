@@ -90,16 +90,44 @@ def _estimates(x: FloatArray, group: IndexArray, weights: FloatArray) -> dict[st
     n_groups, n_scans = weights.sum(axis=1), weights @ n
     mean = weights @ sums / n_scans
     # Squares around the mean of all scans: the difference of two large sums would lose digits.
-    apart = n * (means - x.mean()) ** 2
-    between = (weights @ apart - n_scans * (mean - x.mean()) ** 2) / np.maximum(n_groups - 1, 1)
-    within = weights @ np.bincount(group, (x - means[group]) ** 2) / (n_scans - n_groups)
-    # Mean number of scans of a person where the numbers differ (Donner and Koval, Biometrics 1980).
-    usual = (n_scans - weights @ n**2 / n_scans) / np.maximum(n_groups - 1, 1)
-    total, sd = between + (usual - 1) * within, np.sqrt(within)
+    between = weights @ (n * (means - x.mean()) ** 2) - n_scans * (mean - x.mean()) ** 2
+    within = weights @ np.bincount(group, (x - means[group]) ** 2)
+    variance, icc = analyze_groups(n_groups, n_scans, weights @ n**2, mean, between, within)
+    sd = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        icc = np.where(total > _ROUNDING * mean**2, (between - within) / total, np.nan)
         variation = np.where(mean != 0, sd / np.abs(mean), np.nan)
     return dict(zip(("mean", *_ESTIMATES), (mean, sd, variation, icc, _NORMAL_95 * math.sqrt(2) * sd), strict=True))
+
+
+def analyze_groups(
+    n_groups: FloatArray,
+    n_scans: FloatArray,
+    squared_sizes: FloatArray,
+    mean: FloatArray,
+    between: FloatArray,
+    within: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Analyse variances by one factor, the group of a scan, from sums over groups; all arrays have one shape.
+
+    Args:
+        n_groups: Groups of scans that repeat each other.
+        n_scans: Their scans, two or more of each group.
+        squared_sizes: Sum over the groups of the squared number of their scans.
+        mean: Over the scans.
+        between: Sum over the scans of the squared distance from ``mean`` to the mean of their group.
+        within: Sum over the scans of the squared distance to the mean of their group.
+
+    Returns:
+        The variance between scans of a group, and ICC(1,1): NaN where nothing varies, or there is one group or none.
+    """
+    freedom = np.maximum(n_groups - 1, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Mean number of scans of a group where the numbers differ (Donner and Koval, Biometrics 1980).
+        usual = (n_scans - squared_sizes / n_scans) / freedom
+        of_groups, of_scans = between / freedom, within / (n_scans - n_groups)
+        total = of_groups + (usual - 1) * of_scans
+        icc = np.where(total > _ROUNDING * mean**2, (of_groups - of_scans) / total, np.nan)
+    return of_scans, icc
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from cordlesion.config import NETWORK, PreprocessConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.recognition.recognize import require_references
+from cordlesion.dataset.repeats import find_repeats
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
@@ -61,8 +62,9 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     contents = {scan.scan_id: read[scan.scan_id][0] for scan in usable}
     hashes = {scan.scan_id: read[scan.scan_id][1] | network for scan in usable}
     splits = split_for_study(usable, contents, excluded, config.split, folder)
-    require_scans(config, splits)
-    cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
+    repeats = find_repeats(config.dataset, usable)
+    require_scans(config, splits, repeats=repeats)
+    cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded, repeats=repeats)
     by_name, measured = {scan.scan_id: scan for scan in scans}, cohort.names_in("threshold", "test")
     return replace(cohort, comparators=match_comparators(config, by_name, measured))
 

@@ -22,8 +22,8 @@ from cordlesion.threshold import (
     Objective,
     Promised,
     RiskName,
-    choose_threshold,
     measure_risks,
+    nearest_threshold,
     promise,
     study_goal,
 )
@@ -43,7 +43,7 @@ def promised_points(config: StudyConfig, sweep: pd.DataFrame, goal: Objective) -
         sweep: Of the method's threshold set, at its tuned minimum volume if that is tuned.
         goal: What its threshold maximises.
     """
-    asked, balanced = config.threshold.promises, choose_threshold(sweep, goal, n_resamples=1)
+    asked, balanced = config.threshold.promises, nearest_threshold(sweep, goal, n_resamples=1)
     return {
         point: promise(
             sweep,

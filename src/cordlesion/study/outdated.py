@@ -11,6 +11,7 @@ from cordlesion.config import SETS, EnsembleRun, RunConfig, StudyConfig
 from cordlesion.config.names import file_label
 from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
 from cordlesion.io.progress import show_message
+from cordlesion.io.tables import REPEAT
 from cordlesion.study.analysis import TABLES
 from cordlesion.study.fingerprints import train_fingerprint
 from cordlesion.study.models_aside import models_aside, trained_from
@@ -19,6 +20,7 @@ from cordlesion.study.threshold_rules import made_for
 from cordlesion.study_folder.derivatives import mask_path, sidecar
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.stages import STAGES
+from cordlesion.threshold import study_goal
 
 _UNLISTED = {"report": ("report.html", "tables", "figures", "gallery"), "explorer": ("explorer",)}
 """Files and folders of reports and explorers; earlier versions left no list of them."""
@@ -109,6 +111,8 @@ def _result_parts(cohort: Cohort) -> tuple[list[object], list[object], list[obje
     split = cohort.splits[columns].astype(str).to_numpy().tolist()
     ensembles = [ensemble.hashed() for ensemble in cohort.config.ensemble_configs]
     own: list[object] = [cohort.config.decisive, cohort.hashes, split]
+    if study_goal(cohort.config).compares_repeats:
+        own.append({REPEAT: dict(cohort.repeats)})
     return own, [comparators] if comparators else [], [{"ensembles": ensembles}] if ensembles else []
 
 

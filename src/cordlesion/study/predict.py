@@ -157,7 +157,7 @@ def sweep_set(
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             _require_unchanged(study, run, scans)
             write_table(path, pd.concat(tables, ignore_index=True).assign(set=set_name, **run.columns), SWEEP)
-    return read_table(path, SWEEP)
+    return study.with_repeats(read_table(path, SWEEP))
 
 
 def write_masks(study: Study, run: Method, rule: ThresholdRule | None, scans: Sequence[Scan]) -> None:

@@ -21,7 +21,7 @@ def preprocess(cohort: Cohort, options: RunOptions = DEFAULT) -> Study:
     excluded = _cut_stacks(cohort, options)
     splits = cohort.splits[~cohort.splits["scan_id"].isin(excluded.keys())]
     if excluded:
-        require_scans(cohort.config, splits, f"First fault: {next(iter(excluded.values()))}")
+        require_scans(cohort.config, splits, f"First fault: {next(iter(excluded.values()))}", cohort.repeats)
     hashes = {name: files for name, files in cohort.hashes.items() if name not in excluded}
     partial = searched_in_part(cohort.folder, splits["scan_id"].unique())
     if partial:

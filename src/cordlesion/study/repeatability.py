@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import Method, SetName
-from cordlesion.dataset.repeats import read_repeats
 from cordlesion.dataset.scan import Scan
-from cordlesion.dataset.scan_names import scan_file
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_mask
@@ -50,14 +48,11 @@ def measure_repeatability(study: Study) -> None:
 
 def _groups(study: Study) -> dict[str, str]:
     """Return the group of each scan that is repeated within a set; nothing where no set has two groups."""
-    repeats = read_repeats(study.config.dataset)
     found: dict[str, str] = {}
     for fold in study.folds:
         for name in _SETS:
-            of_set = dict[str, str]()
-            for scan in study.in_set(name, fold):
-                group = repeats.of(scan_file(scan.image), scan.subject, scan.session)
-                of_set |= {} if group is None else {scan.scan_id: group[0]}
+            names = [scan.scan_id for scan in study.in_set(name, fold)]
+            of_set = {scan: study.repeats[scan] for scan in names if scan in study.repeats}
             several = {group for group, n in Counter(of_set.values()).items() if n > 1}
             if len(several) > 1:
                 found |= {scan: group for scan, group in of_set.items() if group in several}

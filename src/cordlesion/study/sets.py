@@ -12,11 +12,12 @@ from cordlesion.config import SETS, Method, SetName, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
-from cordlesion.io.tables import read_table
+from cordlesion.io.formats import plural
+from cordlesion.io.tables import REPEAT, read_table
 from cordlesion.study.comparators.match import Comparator
 from cordlesion.study.stack_fingerprint import stack_fingerprint, stack_key
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.threshold import VOLUME, GlobalThreshold, study_goal
+from cordlesion.threshold import VOLUME, GlobalThreshold, group_rows, study_goal
 
 Hashes = Mapping[str, Mapping[str, str]]
 """SHA-256 of each file of each scan."""
@@ -112,6 +113,8 @@ class Cohort:
     """By name."""
     partial: Mapping[str, str] = field(default_factory=dict)
     """The scans in which the cord was lost at an end, each with a sentence that says where."""
+    repeats: Mapping[str, str] = field(default_factory=dict)
+    """The scans that repeat others, each with the name of its group; empty where the dataset states none."""
 
     def names_in(self, *sets: SetName) -> set[str]:
         """Return the names of the scans that are in one of the sets, in any fold."""
@@ -132,6 +135,15 @@ class Study:
     """By name."""
     partial: Mapping[str, str] = field(default_factory=dict)
     """The scans in which the cord was lost at an end, each with a sentence that says where."""
+    repeats: Mapping[str, str] = field(default_factory=dict)
+    """As of :class:`Cohort`."""
+
+    def with_repeats(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table of scans with the column ``repeat``, where the dataset states which scans repeat others.
+
+        Tables of runs lack it: nothing is measured again when the dataset states it later, or otherwise.
+        """
+        return with_repeats(table, self.repeats) if self.repeats else table
 
     @cached_property
     def stack_fingerprints(self) -> Mapping[str, str]:
@@ -174,23 +186,32 @@ def close_test_sets(cohort: Cohort) -> Study:
         rows = _of_fold(cohort.splits, fold)
         sets = {name: tuple(cohort.scans[scan] for scan in rows.loc[rows["set"] == name, "scan_id"]) for name in SETS}
         folds[fold] = FoldSets(fold, {name: sets[name] for name in LEARNING_SETS}, ClosedTest(sets["test"]))
-    listed = cohort.excluded, cohort.comparators, cohort.partial
+    listed = cohort.excluded, cohort.comparators, cohort.partial, cohort.repeats
     return Study(cohort.config, cohort.folder, cohort.hashes, folds, *listed)
 
 
-def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -> None:
+def with_repeats(table: pd.DataFrame, repeats: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table of scans with the column ``repeat``: the name of each scan's group, undefined for none."""
+    return table.assign(**{REPEAT: table["scan_id"].map(repeats)})
+
+
+def require_scans(
+    config: StudyConfig, splits: pd.DataFrame, reason: str = "", repeats: Mapping[str, str] | None = None
+) -> None:
     """Refuse sets that lack the scans a study needs: before hours of training, not after.
 
     Args:
         config: The study.
         splits: The scans that are usable.
         reason: Why others are not, a sentence.
+        repeats: The scans that repeat others, each with the name of its group.
 
     Raises:
-        CordlesionError: A set has no scan with a lesion, or the threshold set no lesion-free scan though the objective
-            needs some.
+        CordlesionError: A set has no scan with a lesion; or the threshold set has no lesion-free scan, or no scans that
+            repeat each other, though the objective needs some.
     """
-    objective, needs_free = config.threshold.objective, study_goal(config).lesion_free == "needed"
+    goal, objective = study_goal(config), config.threshold.objective
+    needs_free = goal.lesion_free == "needed"
     for fold in config.folds:
         rows = _of_fold(splits, fold)
         where = "the set" if fold is None else f"fold {fold}: the set"
@@ -203,6 +224,19 @@ def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -
                 f"{where} 'threshold' has no usable scan without lesions, and the objective {objective!r} needs some. "
                 f"Set `split.lesion_free: stratified`, or choose another `threshold.objective`. {reason}".rstrip()
             )
+        if goal.compares_repeats:
+            _require_repeats(rows[rows["set"] == "threshold"], repeats or {}, f"{where} 'threshold'", objective, reason)
+
+
+def _require_repeats(tuning: pd.DataFrame, repeats: Mapping[str, str], where: str, objective: str, reason: str) -> None:
+    n_groups = group_rows(with_repeats(tuning, repeats)).nunique()
+    if n_groups < 2:
+        raise CordlesionError(
+            f"{where} has {plural(n_groups, 'group')} of usable scans that repeat each other, and the objective "
+            f"{objective!r} needs at least 2. Name them in a column {REPEAT} of the dataset's sessions.tsv, scans.tsv "
+            f"or participants.tsv, put their subjects into the threshold set, or choose another `threshold.objective`. "
+            f"{reason}".rstrip()
+        )
 
 
 def _of_fold(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:

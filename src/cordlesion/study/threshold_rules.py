@@ -18,7 +18,7 @@ from cordlesion.io.columns import TableSpec
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
-from cordlesion.io.tables import write_table
+from cordlesion.io.tables import REPEAT, write_table
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.io.writing import write_json
 from cordlesion.metrics import LesionRule, evaluate, resolve_rule
@@ -113,14 +113,17 @@ def collect_rules(study: Study, spec: TableSpec) -> None:
 def _tuned_fingerprint(study: Study, method: Method, scans: Sequence[Scan]) -> str:
     """Return what the choice depends on: maps, references, post-processing, objective and rules, with their code.
 
-    The volume that is stored with the rules is part of it only where there is one: other fingerprints stay.
+    The volume that is stored with the rules is part of it only where there is one, and so is what the objective
+    compares: other fingerprints stay.
     """
     threshold = study.config.threshold
     volume = _stored_volume(study, method)
     rules = study_rules(study.config)
     own = imported_code([*threshold.imported, *threshold.imported_rules], study.config.code)
     measured = sweep_fingerprint(study, method, scans)
-    stored = [] if volume is None else [{"minimum_volume_mm3": volume}]
+    stored: list[object] = [] if volume is None else [{"minimum_volume_mm3": volume}]
+    if study_goal(study.config).compares_repeats:
+        stored.append({REPEAT: {scan.scan_id: study.repeats.get(scan.scan_id) for scan in scans}})
     return fingerprint("analysis", "threshold rules", measured, threshold.objective, list(rules), own, *stored)
 
 
@@ -138,7 +141,7 @@ def _choose(study: Study, method: Method, scans: Sequence[Scan]) -> tuple[dict[s
     rules, rows = dict[str, FurtherRule](), list[dict[str, object]]()
     volume = _stored_volume(study, method)
     for name, kind in kinds.items():
-        table = pd.concat([of_scan[name] for of_scan in measured], ignore_index=True)
+        table = study.with_repeats(pd.concat([of_scan[name] for of_scan in measured], ignore_index=True))
         try:
             rule, choice = choose_further(kind, table, goal, objective, lesion_rule)
         except CordlesionError as error:

@@ -23,10 +23,10 @@ from cordlesion.threshold import (
     GlobalThreshold,
     Objective,
     ThresholdChoice,
-    choose_threshold,
     describe_cut,
     describe_maps,
     find_cut,
+    nearest_threshold,
     study_goal,
 )
 from cordlesion.threshold.edges import describe_edges
@@ -108,16 +108,17 @@ def choose_for(
         The choice, and its row of ``thresholds.tsv``.
 
     Raises:
-        CordlesionError: A comparator's maps are masks, or no threshold meets the objective's condition.
+        CordlesionError: A comparator's maps are masks.
     """
     cut = None
     if isinstance(method, ComparatorRun):
         require_gradual(method.comparator.path, sweep)
         cut = find_cut(sweep)
-    choice = replace(choose_threshold(sweep, goal or objective), objective=objective)
+    choice = replace(nearest_threshold(sweep, goal or objective), objective=objective)
     if not choice.learned:
         why = "; ".join(part for part in (choice.shortfall, describe_maps(sweep)) if part)
-        show_message(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")
+        what = "has no threshold for this objective" if choice.breaks_condition else "has learned nothing"
+        show_message(f"{method.name}: {what}: {why}. It takes part in no ranking, test or recommendation.")
     if cut is not None:
         show_message(f"{method.name}: {describe_cut(sweep, cut)}.")
     for found in describe_edges(choice, cut).values():

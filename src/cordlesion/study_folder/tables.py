@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
+from cordlesion.io.tables import REPEAT
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
 from cordlesion.study_folder.lesion_tables import LESION_PROBABILITIES as LESION_PROBABILITIES
@@ -22,6 +23,13 @@ _MEASURED = (
     replace(THRESHOLD, meaning=f"{THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
     replace(MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
+    Column(
+        REPEAT,
+        "Name of the scans of the subject that repeat each other; `n/a` for none",
+        "text",
+        may_be_missing=True,
+        optional="Only where the dataset [states it](repeatability.md)",
+    ),
 )
 _LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
 _SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")

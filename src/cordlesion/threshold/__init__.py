@@ -2,6 +2,7 @@
 
 from cordlesion.threshold.choice import ThresholdChoice as ThresholdChoice
 from cordlesion.threshold.choice import choose_threshold as choose_threshold
+from cordlesion.threshold.choice import nearest_threshold as nearest_threshold
 from cordlesion.threshold.grid import FINE_THRESHOLDS as FINE_THRESHOLDS
 from cordlesion.threshold.grid import GRIDS as GRIDS
 from cordlesion.threshold.grid import SETTINGS as SETTINGS
@@ -27,6 +28,7 @@ from cordlesion.threshold.promise import Promise as Promise
 from cordlesion.threshold.promise import RiskName as RiskName
 from cordlesion.threshold.promises import Promised as Promised
 from cordlesion.threshold.promises import promise as promise
+from cordlesion.threshold.repeatable import group_rows as group_rows
 from cordlesion.threshold.risks import RISKS as RISKS
 from cordlesion.threshold.risks import SubjectRisks as SubjectRisks
 from cordlesion.threshold.risks import measure_risks as measure_risks

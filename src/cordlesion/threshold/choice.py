@@ -12,12 +12,13 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.threshold.grid import TIE, VOLUME, Grid
+from cordlesion.threshold.grid import VOLUME, Grid
 from cordlesion.threshold.objective import Objective
 from cordlesion.threshold.objective_names import AnyObjective, parse_objective
 from cordlesion.threshold.own_objective import objective_of
 from cordlesion.threshold.promise import Promise
 from cordlesion.threshold.scans import ThresholdScans, arrange_scans
+from cordlesion.threshold.shortfall import describe_shortfall, require_numbers
 from cordlesion.threshold.stability import Stability, measure_stability
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class ThresholdChoice:
     interval."""
     lesion_calibration: "LesionCalibration | None" = None
     """The chance that a lesion of its masks is real; only where the choice was made from files with enough lesions."""
+    n_groups: int = 0
+    """Groups of scans that repeat each other, where the objective compares these."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
@@ -141,12 +144,18 @@ class ThresholdChoice:
         return not self.shortfall
 
     @property
+    def breaks_condition(self) -> bool:
+        """Whether every threshold breaks the objective's condition, so that this is only the nearest one."""
+        return bool(self.curve["score"].isna().all())
+
+    @property
     def basis(self) -> str:
         """What the choice is based on, to be printed with it."""
         free = f", {self.n_lesion_free} of them lesion-free" if self.n_lesion_free else ""
         out = f"; {self.n_left_out} left out, for which it is undefined" if self.n_left_out else ""
+        again = f"; {plural(self.n_groups, 'group')} of scans that repeat each other" if self.n_groups else ""
         scans, subjects = plural(self.n_scans, "scan"), plural(self.n_subjects, "subject")
-        return f"{scans} of {subjects}{free}{out}"
+        return f"{scans} of {subjects}{free}{again}{out}"
 
 
 def choose_threshold(
@@ -156,7 +165,8 @@ def choose_threshold(
 
     Ties are resolved by the middle of the widest run of tied thresholds (the lower of two middles, the lower of two
     widest runs). Scans for which the objective is not defined are left out and counted: for most objectives those
-    without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them.
+    without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them, and
+    ``repeatability`` those that repeat each other.
 
     With columns of :data:`SETTINGS`, such as ``minimum_volume_mm3`` and ``peak``, the table has a row per scan and
     combination of their values and the threshold, and all are chosen together: the combination with the highest
@@ -165,8 +175,9 @@ def choose_threshold(
 
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
-            those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row.
-        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``; or a
+            those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row. For
+            ``repeatability`` a column ``repeat``: one name for the scans of a subject that repeat each other.
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``repeatability:0.3``; or a
             function of your own: its parameters are columns of the table, each an array of shape (..., scans, cells)
             with NaN where a scan has no value, and it returns a score from 0 to 1 (1 is best) for each cell.
         n_resamples: Bootstrap samples behind the interval.
@@ -199,23 +210,36 @@ def choose_threshold(
         >>> round(cordlesion.choose_threshold(pd.DataFrame(rows), worst_tenth).score, 2)
         0.62
     """
+    choice = nearest_threshold(table, objective, n_resamples=n_resamples, seed=seed)
+    if choice.breaks_condition:
+        why = f"{choice.shortfall[0].upper()}{choice.shortfall[1:]}"
+        raise CordlesionError(f"{why}. Give the objective another number, or choose another objective.")
+    return choice
+
+
+def nearest_threshold(
+    table: pd.DataFrame, objective: AnyObjective, *, n_resamples: int = 2000, seed: int = 0
+) -> ThresholdChoice:
+    """Choose as :func:`choose_threshold`; where every threshold breaks the objective's condition, the nearest one.
+
+    That has a score of 0, and has learned nothing: in a study the other methods go on.
+    """
     if n_resamples < 1:
         raise CordlesionError(f"{n_resamples} bootstrap samples are asked for; at least 1 is needed.")
     goal = parse_objective(objective) if isinstance(objective, str) else objective_of(objective)
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
-    _require_feasible(goal, scans, curve)
+    require_numbers(goal, scans, curve)
     number, t = grid.best(curve, goal.tolerance)
-    counts = _counts(scans)
     interval: tuple[float, float] | None = None
     of_settings: dict[str, tuple[float, float]] = {}
-    if counts["n_subjects"] >= MIN_SUBJECTS:
+    if scans.n_deciding >= MIN_SUBJECTS:
         interval, of_settings = _intervals(goal, scans, n_resamples, seed)
     at_settings = curve.reshape(-1, len(grid.thresholds))[number]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
-        score=float(at_settings[t]),
+        score=max(float(at_settings[t]), 0.0),
         interval=interval,
         curve=_curve_table(grid, curve),
         stability=measure_stability(grid.thresholds, at_settings, t),
@@ -223,43 +247,13 @@ def choose_threshold(
         goal=goal,
         settings=grid.setting(number),
         setting_intervals=of_settings,
-        shortfall=_shortfall(goal, scans, curve),
-        n_scans=counts["n_scans"],
-        n_subjects=counts["n_subjects"],
-        n_lesion_free=counts["n_lesion_free"],
-        n_left_out=counts["n_left_out"],
+        shortfall=describe_shortfall(goal, scans, curve),
+        n_scans=len(scans.subjects),
+        n_subjects=int(scans.subjects.max()) + 1,
+        n_lesion_free=int(scans.lesion_free.sum()),
+        n_left_out=scans.n_left_out,
+        n_groups=scans.n_groups,
     )
-
-
-def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> None:
-    if (undefined := np.isnan(curve)).any():
-        place = scans.grid.name(int(undefined.argmax()))
-        raise CordlesionError(
-            f"The objective {goal.title} gives no number at {place} for these scans; perhaps it needs lesion-free "
-            "ones, and there are none. Add some, or choose another objective."
-        )
-    if curve.max() < 0:
-        failure = _failure(goal, scans)
-        raise CordlesionError(f"{failure[0].upper()}{failure[1:]}. Allow more, or choose another objective.")
-
-
-def _shortfall(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> str:
-    """Return why the best score is worth nothing; empty where it is worth something."""
-    marking_all = scans.grid.score_of_marking_all(curve)
-    if curve.max() > marking_all + TIE:
-        return ""
-    if curve.max() <= TIE:
-        return _failure(goal, scans)
-    return (
-        f"no threshold above 0 reaches a higher {goal.title} than {marking_all:.3g}, which marking every voxel as "
-        "lesion (t = 0) does"
-    )
-
-
-def _failure(goal: Objective, scans: ThresholdScans) -> str:
-    """Return a sentence that no threshold above 0 has a score above 0."""
-    cells = scans.grid.above_zero
-    return goal.failure(scans.measures[..., cells], lambda number: scans.grid.name(int(cells[number])))
 
 
 def _intervals(
@@ -287,12 +281,3 @@ def _curve_table(grid: Grid, curve: FloatArray) -> pd.DataFrame:
     values = np.meshgrid(*grid.settings.values(), grid.thresholds, indexing="ij")
     columns = dict(zip((*grid.settings, "threshold"), (one.ravel() for one in values), strict=True))
     return pd.DataFrame(columns | {"score": np.where(curve < 0, np.nan, curve)})
-
-
-def _counts(scans: ThresholdScans) -> dict[str, int]:
-    return {
-        "n_scans": len(scans.subjects),
-        "n_subjects": int(scans.subjects.max()) + 1,
-        "n_lesion_free": int(scans.lesion_free.sum()),
-        "n_left_out": scans.n_left_out,
-    }

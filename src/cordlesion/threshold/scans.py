@@ -9,8 +9,11 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, IndexArray, Mask
+from cordlesion.io.formats import plural
+from cordlesion.io.tables import REPEAT
 from cordlesion.threshold.grid import SETTINGS, Grid
 from cordlesion.threshold.objective import Objective
+from cordlesion.threshold.repeatable import group_rows
 
 Codes: TypeAlias = IndexArray
 
@@ -33,6 +36,20 @@ class ThresholdScans:
     """Shape (scans,)."""
     n_left_out: int
     """Scans of the table that take no part."""
+    groups: Codes | None = None
+    """Which scans repeat each other: the number of the group of each, -1 for none, shape (scans,). None where the
+    objective does not compare them."""
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of scans that repeat each other, where these are compared."""
+        return 0 if self.groups is None else len(np.unique(self.groups[self.groups >= 0]))
+
+    @property
+    def n_deciding(self) -> int:
+        """Subjects on whom the score rests: those with scans that repeat each other, where these are compared."""
+        deciding = self.subjects if self.groups is None else self.subjects[self.groups >= 0]
+        return len(np.unique(deciding))
 
     def resampled_curves(
         self, goal: Objective, n_resamples: int, rng: np.random.Generator, *, n_subjects: int | None = None
@@ -40,8 +57,9 @@ class ThresholdScans:
         """Return the objective's curve of each bootstrap sample, shape (n_resamples, S * T).
 
         Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
-        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has. With
-        ``n_subjects`` samples have about that size, and the kinds their shares.
+        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has. So are
+        those with scans that repeat each other, where the objective compares these. With ``n_subjects`` samples have
+        about that size, and the kinds their shares.
         """
         return self.curves_of(goal, self.draw_subjects(n_resamples, rng, n_subjects))
 
@@ -107,6 +125,8 @@ class ThresholdScans:
         n_scans = np.bincount(self.subjects)
         n_free = np.bincount(self.subjects, weights=self.lesion_free)
         kind = (n_free > 0).astype(int) + (n_free == n_scans)
+        if self.groups is not None:
+            kind += 3 * (np.bincount(self.subjects, weights=self.groups >= 0) > 0)
         return padded, [np.flatnonzero(kind == which) for which in np.unique(kind)]
 
 
@@ -132,7 +152,12 @@ def arrange_scans(table: pd.DataFrame, goal: Objective) -> ThresholdScans:
     takes_part = ~np.isnan(measures[..., 0]).all(axis=0) if len(names) else free
     _check_kinds(free[takes_part], goal)
     subjects, _ = pd.factorize(names["subject"][takes_part])
-    return ThresholdScans(grid, measures[:, takes_part], subjects, free[takes_part], int(np.sum(~takes_part)))
+    groups = None
+    if goal.compares_repeats:
+        groups = np.zeros(len(names), dtype=np.int64)
+        groups[row] = group_rows(table).fillna(-1).to_numpy()
+        groups = groups[takes_part]
+    return ThresholdScans(grid, measures[:, takes_part], subjects, free[takes_part], int(np.sum(~takes_part)), groups)
 
 
 def _cells(table: pd.DataFrame) -> tuple[Grid, Codes]:
@@ -162,6 +187,8 @@ def _check(table: pd.DataFrame, goal: Objective) -> None:
         raise CordlesionError(
             f"The table for choosing a threshold lacks {', '.join(missing)}; it needs a row per scan and threshold."
         )
+    if goal.compares_repeats:
+        _require_groups(table, goal)
     others = sorted(set(map(str, table["set"])) - {"threshold"}) if "set" in table.columns else []
     if others:
         raise CordlesionError(
@@ -174,6 +201,16 @@ def _check(table: pd.DataFrame, goal: Objective) -> None:
         raise CordlesionError(
             f"The table for choosing a threshold has several rows for scan {row['scan_id']} at {row['threshold']}; "
             "one run at a time is needed. Select the rows of one run."
+        )
+
+
+def _require_groups(table: pd.DataFrame, goal: Objective) -> None:
+    n_groups = group_rows(table).nunique() if REPEAT in table else 0
+    if n_groups < 2:
+        raise CordlesionError(
+            f"In the table for choosing a threshold {plural(n_groups, 'group')} of scans repeat each other; the "
+            f"objective ({goal.title}) needs at least 2. Give scans of a subject without a change in between one name "
+            f"in the column {REPEAT}, and n/a to all others."
         )
 
 

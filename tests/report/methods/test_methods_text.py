@@ -45,6 +45,20 @@ def test_the_default_study_is_told(results: StudyResults) -> None:
     assert "**Comparators.**" not in text
 
 
+def test_a_choice_by_repeatability_is_told(results: StudyResults) -> None:
+    chosen = replace(results, thresholds=results.thresholds.assign(objective="repeatability:0.3"))
+    methods = write_methods(chosen)
+    assert (
+        "the middle of those with an intraclass correlation ICC(1,1) within 0.02 of the highest (of the lesion volume, "
+        "between scans of a subject without a change), among those with a mean voxel F1 of at least 0.3, over the "
+        "threshold set was taken for every"
+    ) in methods.text
+    assert "Shrout" in methods.text
+    # A score with a condition is not corrected.
+    assert "Its score was corrected for the choice" in write_methods(results).text
+    assert "Its score was corrected for the choice" not in methods.text
+
+
 def test_further_threshold_rules_are_told(results: StudyResults, study_copy: Path) -> None:
     assert "further threshold rule" not in write_methods(results).text
     add_rules(study_copy)

@@ -18,9 +18,11 @@ def threshold(study: MethodsContext) -> str:
     """Describe how the thresholds were chosen."""
     n_tried = len(GRIDS[study.config.threshold.grid])
     each = " of each fold" if study.config.split.folds > 1 else ""
+    goal = study.results.goal
+    icc = f" {study.cite('shrout1979')}" if goal.compares_repeats else ""
     return (
-        f"Of {n_tried} thresholds from 0 to 1, {study.results.goal.choice} over the threshold set{each} was taken for "
-        "every model; of tied ones, the middle of the longest run. Its 95 % interval is a bootstrap in which subjects "
+        f"Of {n_tried} thresholds from 0 to 1, {goal.choice} over the threshold set{each} was taken for every "
+        f"model{icc}; of tied ones, the middle of the longest run. Its 95 % interval is a bootstrap in which subjects "
         f"of the threshold set are drawn again and the choice is repeated.{_model(study)}{_promises(study)} The test "
         f"set was opened once, after all thresholds were fixed.{_further(study)}"
     )
@@ -52,7 +54,7 @@ def _model(study: MethodsContext) -> str:
         return ""
     seeds = ", in the middle between its own and the mean over the seeds of its loss," if _several(results) else ""
     chosen = f" The model with the highest score{seeds} was chosen among {n_losses} methods."
-    if "fold" in results.written_thresholds:
+    if "fold" in results.written_thresholds or results.goal.is_conditional:
         return chosen
     return (
         f"{chosen} Its score was corrected for the choice, which was repeated on bootstrap samples of subjects and "

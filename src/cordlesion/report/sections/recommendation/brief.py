@@ -106,6 +106,8 @@ def write_brief(findings: Findings) -> Brief:
 
 def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
     beaten = f"no threshold has a higher {results.objective} than marking every voxel as lesion does (t = 0)."
+    if results.goal.is_conditional:
+        beaten = f"at no threshold is the {results.objective} above 0, or above that of marking every voxel (t = 0)."
     why = f"{NOTHING_LEARNED}: {beaten}"
     return Brief(
         model=results.label(results.best),
