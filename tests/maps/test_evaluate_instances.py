@@ -65,7 +65,7 @@ def holding_several(holders, held):
 
 
 @pytest.mark.parametrize("rule", ["study", "multi_spine"])
-def test_instance_maps_are_scored_as_by_plain_loops(scans, cli, rule):
+def test_instance_maps_are_scored_as_by_plain_loops(scans, tmp_path, cli, rule):
     counts = ("--metric", "split_lesions", "--metric", "merged_lesions")
     ended = cli("evaluate", "--reference", "labels", "--prediction", "found", "--instances", "both", "--rule", rule,
                 "-o", "metrics.tsv", "--summary", "summary.json", *counts)  # fmt: skip
@@ -78,7 +78,7 @@ def test_instance_maps_are_scored_as_by_plain_loops(scans, cli, rule):
         lesions = [lesion_oracle.lesions_of(one, RULES["study"], 1.28) for one in (reference, prediction)]
         split, merged = holding_several(*lesions), holding_several(*lesions[::-1])
         assert table.loc[name, ["split_lesions", "merged_lesions"]].tolist() == [split, merged]
-    summary = json.loads(open("summary.json").read())
+    summary = json.loads((tmp_path / "summary.json").read_text())
     expected = multi_spine_oracle.sensitivities(list(scans.values()))
     found = summary["multi_spine"]
     assert list(found["sensitivity_at_false_lesions_per_scan"].values()) == pytest.approx(expected)
@@ -153,7 +153,8 @@ def test_what_cut_writes_has_the_scores_of_its_maps(tmp_path, stem):
     assert re.search(r"n/a\): the lesions of 6 of 6 scans .* has n/a in the column probability", remark)
 
 
-def test_without_the_table_of_one_scan_there_is_no_score_and_that_is_said(scans, tmp_path, cli):
+@pytest.mark.usefixtures("scans")
+def test_without_the_table_of_one_scan_there_is_no_score_and_that_is_said(tmp_path, cli):
     table = next(path for path in sorted((tmp_path / "found").glob("*.tsv")) if len(read_table(path)) > 1)
     table.unlink()
     ended = cli("evaluate", "--reference", "labels", "--prediction", "found", "--instances", "both",
@@ -237,7 +238,8 @@ MASKS, MAPS = {"prediction": "found"}, {"probability": "found", "threshold": 0.5
         (MASKS | {"instances": "reference", "ranked_by": "p"}, "predictions have no tables of lesions"),
     ],
 )  # fmt: skip
-def test_options_that_do_not_fit_get_a_sentence(scans, options, sentence):
+@pytest.mark.usefixtures("scans")
+def test_options_that_do_not_fit_get_a_sentence(options, sentence):
     with pytest.raises(CordlesionError, match=sentence) as caught:
         evaluate_files("labels", **options)
     assert len(str(caught.value).splitlines()) == 1
@@ -263,7 +265,8 @@ def test_masks_in_place_of_instance_maps_are_noticed(tmp_path):
     assert remark.startswith(f"{tmp_path / 'labels/sub-0.nii.gz'}: its only lesion is in 2 pieces, and none of the ref")
 
 
-def test_numbered_lesions_without_the_option_get_its_name(scans):
+@pytest.mark.usefixtures("scans")
+def test_numbered_lesions_without_the_option_get_its_name():
     with pytest.raises(CordlesionError, match="If each value is a lesion, `evaluate` takes it with --instances"):
         evaluate_files("labels", "found")
 

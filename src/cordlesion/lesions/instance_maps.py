@@ -115,8 +115,8 @@ def read_ranks(image: Path, numbers: IntArray, column: str = CHANCE.name) -> Les
         )
     if len(outside := values[~values.between(0, 1)]):
         raise CordlesionError(
-            f"{path}: the column {column} holds {outside.iloc[0]:g}; probabilities from 0 to 1 are needed. Name another "
-            "column with --ranked-by, or mend the table."
+            f"{path}: the column {column} holds {outside.iloc[0]:g}; probabilities from 0 to 1 are needed. Name "
+            "another column with --ranked-by, or mend the table."
         )
     return LesionRanks(values.to_numpy())
 
@@ -156,5 +156,6 @@ def _require_same(path: Path, image: Path, listed: set[int], drawn: set[int]) ->
         )
     if unlisted := sorted(drawn - listed):
         raise CordlesionError(
-            f"{path}: has no row for the lesion {unlisted[0]} of {image.name}; a row for each lesion is needed. {_AGAIN}"
+            f"{path}: has no row for the lesion {unlisted[0]} of {image.name}; a row for each lesion is needed. "
+            f"{_AGAIN}"
         )

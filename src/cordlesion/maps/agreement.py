@@ -140,9 +140,7 @@ class _Scan:
     """Without an image the background is black."""
 
 
-def _read(
-    pair: MapPair, path: Path | None, predictions: MaskReader | None, references: MaskReader | None
-) -> _Scan:
+def _read(pair: MapPair, path: Path | None, predictions: MaskReader | None, references: MaskReader | None) -> _Scan:
     reference = read_side(references or MaskValues("references", pair.lesion_value), pair.reference)
     readers = predictions or MaskValues("predictions", pair.predicted_value)
     prediction, mask = read_side(readers, pair.prediction, reference.mask), reference.mask

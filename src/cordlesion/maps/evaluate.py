@@ -56,8 +56,8 @@ class MetricsTable:
     remarks: Sequence[str] = ()
     """What makes the scores doubtful, as sentences: files counted as people, subjects that a threshold was tuned on."""
     multi_spine: LesionRanking | None = None
-    """The score of the MS-Multi-Spine challenge: of probability maps, with the highest p of each predicted lesion as its
-    probability, and of instance maps with a table of probabilities."""
+    """The score of the MS-Multi-Spine challenge: of probability maps, where the highest p of a predicted lesion is its
+    probability, and of instance maps with tables of probabilities."""
 
     def __repr__(self) -> str:
         return f"MetricsTable({plural(len(self.table), 'scan')}, {len(self.excluded)} excluded)"

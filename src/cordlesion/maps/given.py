@@ -59,13 +59,13 @@ class Given:
             )
         if self.numbered_references and self.lesion_value is not None:
             raise CordlesionError(
-                "A value of lesions is given, but references are instance maps, in which each lesion has its own; masks "
-                "are needed for one. Leave out --lesion-value; --predicted-value is that of predicted masks."
+                "A value of lesions is given, but references are instance maps, in which each lesion has its own; "
+                "masks are needed for one. Leave out --lesion-value; --predicted-value is that of predicted masks."
             )
         if self.numbered_predictions and self.predicted_value is not None:
             raise CordlesionError(
-                "A value of predicted lesions is given, but predictions are instance maps, in which each lesion has its "
-                "own; masks are needed for one. Leave out --predicted-value."
+                "A value of predicted lesions is given, but predictions are instance maps, in which each lesion has "
+                "its own; masks are needed for one. Leave out --predicted-value."
             )
         if self.ranked_by is not None and not self.numbered_predictions:
             raise CordlesionError(

@@ -90,10 +90,11 @@ class InstanceMaps:
         if not apart or None in self._pieces.values():
             return []
         path, n = next(iter(apart.items()))
-        return [
+        remark = (
             f"{path}: its only lesion is in {n} pieces, and none of the {self.kind} holds a second lesion, as if they "
             f"were masks. If they are, leave the {self.kind} out of --instances."
-        ]
+        )
+        return [remark]
 
 
 def read_side(reader: MaskReader, path: Path, like: Volume | None = None) -> Side:
@@ -141,10 +142,11 @@ def rank_scans(scans: Sequence[MeasuredScan]) -> tuple[LesionRanking | None, lis
     """
     missing = [scan.unranked for scan in scans if scan.unranked]
     if missing:
-        return None, [
+        remark = (
             f"No MS-Multi-Spine score (n/a): the lesions of {len(missing)} of {plural(len(scans), 'scan')} have no "
             f"probability (first: {missing[0]}). Give the table of each image, or another column (--ranked-by)."
-        ]
+        )
+        return None, [remark]
     matched = [scan.matched for scan in scans if scan.matched is not None]
     return (rank_lesions(matched, [str(scan.row["subject"]) for scan in scans]) if matched else None), []
 

@@ -147,7 +147,7 @@ class FurtherMetric:
     of_surfaces: bool = False
     """Whether it is a distance between surfaces, of which lesions of the cord have little."""
     of_lesions: bool = False
-    """Whether it counts lesions, so that it takes given ones (:data:`cordlesion.metrics.lesion.Lesions`) as they are."""
+    """Whether it counts lesions, so that it takes those of :func:`cordlesion.lesions_of_labels` as they are."""
 
 
 FURTHER_METRICS: Mapping[str, FurtherMetric] = MappingProxyType(
