@@ -117,7 +117,7 @@ def test_any_file_of_a_bundle_changes_what_it_predicts(tmp_path):
 
 def test_the_chance_that_its_lesions_are_real_changes_no_map_of_a_model(tmp_path):
     model = shutil.copytree(PACKAGED_BUNDLE, tmp_path / "model")
-    set_lesion_calibration(model, None)
+    set_threshold(model, GlobalThreshold.given(0.6))  # which has no calibration
     found = match(model, "bundle")
     assert found.hashes["model.json"] == file_hash(model / "model.json")  # as before there was any
     set_lesion_calibration(model, LesionCalibration(
