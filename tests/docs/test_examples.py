@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from cordlesion.cord.centerline import Centerline
-from cordlesion.losses import LOSSES
 from support.tiny import make_cohort
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,7 +37,6 @@ def test_quick_start_finds_without_torch_that_half_is_too_high():
 
 
 def test_own_loss_takes_part_in_a_study(cohort, tmp_path, capsys, monkeypatch):
-    monkeypatch.delitem(LOSSES, "top_k_entropy", raising=False)  # so that the row of the example goes afterwards
     # The tube of the tiny cohort is not enough of a cord to be found.
     straight = Centerline(np.full(2, 12.0), np.full(2, 12.0), np.array([2.0, 37.0]))
     monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: straight})

@@ -13,7 +13,6 @@ from scipy import ndimage
 from cordlesion.config import read_study
 from cordlesion.dataset.bids import find_scans
 from cordlesion.io.volume import read_mask, write_volume
-from cordlesion.losses import LOSSES
 from cordlesion.model.bundle import save_bundle
 from support.guide import DOCS, Python, Shell, run_blocks
 from support.models import untrained_bundle
@@ -46,7 +45,6 @@ def folder(tmp_path_factory):
 def test_the_page_can_be_followed(page, folder, tmp_path, monkeypatch, cli):
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "folder"))
     monkeypatch.syspath_prepend(Path.cwd())  # as Python started here
-    monkeypatch.delitem(LOSSES, "top_k_entropy", raising=False)  # so that the row of the example goes afterwards
     before = set(sys.modules)
     run = {"bash": Shell(cli).run, "python": Python().run, "yaml": read_part, "file": write_file}
     run_blocks(page, run)
