@@ -12,7 +12,7 @@ import pandas as pd
 
 from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, IntArray, Mask
+from cordlesion.io.arrays import Array, FloatArray, IntArray, Mask
 from cordlesion.io.formats import plural
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_volume, require_same_grid
@@ -61,7 +61,7 @@ def read_instances(path: Path, like: Volume | None = None) -> InstanceMap:
     """
     volume = read_volume(path)
     inside: Mask = volume.data != 0
-    values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
+    values: Array = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
     wrong = values[(values < 0) | (values != np.round(values)) | (values > _LARGEST)]
     if len(wrong):
         raise CordlesionError(
@@ -104,7 +104,7 @@ def read_ranks(image: Path, numbers: IntArray, column: str = CHANCE.name) -> Les
         return LesionRanks(None, f"there is no table {path}")
     rows = _rows_by_number(path, column)
     _require_same(path, image, set(rows.index.tolist()), set(numbers.tolist()))
-    values = rows.loc[numbers].astype(np.float64)
+    values = rows.loc[numbers.tolist()].astype(np.float64)
     n_missing = int(values.isna().sum())
     if n_missing and n_missing == len(values):
         return LesionRanks(None, f"{path} has n/a in the column {column}")
@@ -118,7 +118,7 @@ def read_ranks(image: Path, numbers: IntArray, column: str = CHANCE.name) -> Les
             f"{path}: the column {column} holds {outside.iloc[0]:g}; probabilities from 0 to 1 are needed. Name "
             "another column with --ranked-by, or mend the table."
         )
-    return LesionRanks(values.to_numpy())
+    return LesionRanks(values.to_numpy(np.float64))
 
 
 def _rows_by_number(path: Path, column: str) -> "pd.Series[float]":

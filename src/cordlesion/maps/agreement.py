@@ -176,7 +176,7 @@ def _in_las(side: Side) -> CheckedLesions:
     """Return the lesions of a file in index order LAS."""
     if not isinstance(side.lesions, Components):
         return to_las(side.mask).data.astype(np.bool_, copy=False)
-    return replace(side.lesions, labels=to_las(replace(side.mask, data=side.lesions.labels)).data)
+    return replace(side.lesions, labels=to_las(replace(side.mask, data=side.lesions.labels)).data.astype(np.int32))
 
 
 def _picture(scan: _Scan, judged: Judged, title: str) -> Figure:
