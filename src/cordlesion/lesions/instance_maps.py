@@ -17,7 +17,7 @@ from cordlesion.io.formats import plural
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_volume, require_same_grid
 from cordlesion.lesions.columns import CHANCE
-from cordlesion.metrics import Components, lesions_of_labels
+from cordlesion.metrics import Components
 
 NUMBER = "index"
 """Column of the table that holds the number of a lesion in the image, as BIDS names it."""
@@ -61,21 +61,20 @@ def read_instances(path: Path, like: Volume | None = None) -> InstanceMap:
     """
     volume = read_volume(path)
     inside: Mask = volume.data != 0
-    values: Array = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
+    selected: Array = volume.data.T[inside.T]  # transposed, because selecting in Fortran order is far slower
+    values, places, sizes = np.unique(selected, return_inverse=True, return_counts=True)
+    labels = np.zeros(volume.data.shape, np.int32)
+    labels.T[inside.T] = places + 1
     wrong = values[(values < 0) | (values != np.round(values)) | (values > _LARGEST)]
     if len(wrong):
         raise CordlesionError(
             f"{path}: holds the value {wrong[0]:.9g}; an instance map with whole numbers is needed, 0 outside and one "
             "number for each lesion. Give maps of probabilities with --probability, and masks without --instances."
         )
-    found = InstanceMap(
-        Volume(inside, volume.affine, volume.header, volume.path),
-        lesions_of_labels(volume.data),
-        values.astype(np.int64),
-    )
+    mask, numbers = Volume(inside, volume.affine, volume.header, volume.path), values.astype(np.int64)
     if like is not None:
-        require_same_grid(found.mask, like)
-    return found
+        require_same_grid(mask, like)
+    return InstanceMap(mask, Components(labels, sizes, numbers), numbers)
 
 
 def table_of(image: Path) -> Path:
