@@ -203,8 +203,22 @@ DAMAGED = {
     "no index": (GOOD, rows(1, 2).rename(columns={"index": "label"}), r"has no column index \(it has label, prob"),
     "number in parts": (GOOD, rows(1, 1.5), r"dseg\.tsv: the column index holds 1\.5; the whole number of a lesion"),
     "row without number": (GOOD, rows(1, np.nan), r"dseg\.tsv: the column index holds n/a; the whole number of a"),
+    "endless number": (GOOD, rows(1, 1e300), r"dseg\.tsv: the column index holds 1e\+300; the whole number of a"),
+    "rows of other lengths": (
+        GOOD,
+        "index\tprobability\n1\t0.5\n2\t0.5\t1\t3\n",
+        r"dseg\.tsv: not a table \(Error tok",
+    ),
+    "line end in a name": (GOOD, 'index\t"p\x85q"\n1\t0.5\n', r"has no column probability \(it has index, p\\x85q\);"),
     "named rows": (GOOD, rows("a", "b"), r"dseg\.tsv: the column index holds text; numbers are needed"),
 }
+
+
+def write_rows(path, listed):
+    if isinstance(listed, str):
+        path.write_text(listed, encoding="utf-8")
+    else:
+        write_table(path, listed)
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
@@ -213,7 +227,7 @@ def test_damage_is_one_sentence_and_the_other_scans_go_on(tmp_path, cli, kind):
     for n, (image, listed) in enumerate([(labels, table), (GOOD, rows(1, 2))]):
         write_image(tmp_path / "labels" / f"sub-{n}_dseg.nii.gz", GOOD, AFFINE)
         write_image(tmp_path / "found" / f"sub-{n}_dseg.nii.gz", image, AFFINE)
-        write_table(tmp_path / "found" / f"sub-{n}_dseg.tsv", listed)
+        write_rows(tmp_path / "found" / f"sub-{n}_dseg.tsv", listed)
     ended = cli("evaluate", "--reference", tmp_path / "labels", "--prediction", tmp_path / "found",
                 "--instances", "both", "-o", tmp_path / "metrics.tsv")  # fmt: skip
     assert ended.status == 2

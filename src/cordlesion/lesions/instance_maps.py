@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cordlesion.dataset.scan_names import file_stem
+from cordlesion.dataset.scan_names import file_stem, legible
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Array, FloatArray, IntArray, Mask
 from cordlesion.io.formats import plural
@@ -124,8 +124,9 @@ def _rows_by_number(path: Path, column: str) -> "pd.Series[float]":
     """Return the values of a column by the number of the lesion; a row for 0, what is outside, is left out."""
     table = read_table(path)
     if missing := [name for name in (NUMBER, column) if name not in table]:
+        found = ", ".join(legible(str(name)) for name in table)
         raise CordlesionError(
-            f"{path}: has no column {missing[0]} (it has {', '.join(map(str, table))}); the columns {NUMBER} and "
+            f"{path}: has no column {missing[0]} (it has {found}); the columns {NUMBER} and "
             f"{column} are needed, tab-separated, with a row for each lesion. Rename its columns, or name another one "
             "with --ranked-by."
         )
@@ -133,7 +134,7 @@ def _rows_by_number(path: Path, column: str) -> "pd.Series[float]":
         if len(table) and not pd.api.types.is_numeric_dtype(table[name]):
             raise CordlesionError(f"{path}: the column {name} holds text; numbers are needed. {_AGAIN}")
     numbers = table[NUMBER].astype(np.float64)
-    if len(wrong := numbers[~(numbers % 1 == 0)]):
+    if len(wrong := numbers[~((numbers % 1 == 0) & (numbers.abs() <= _LARGEST))]):
         shown = "n/a" if wrong.isna().iloc[0] else f"{wrong.iloc[0]:g}"
         raise CordlesionError(
             f"{path}: the column {NUMBER} holds {shown}; the whole number of a lesion is needed in each row. {_AGAIN}"
