@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from cordlesion.metrics import binarize as binarize
     from cordlesion.metrics import evaluate as evaluate
     from cordlesion.metrics import evaluate_rules as evaluate_rules
+    from cordlesion.metrics import lesions_of_labels as lesions_of_labels
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
     from cordlesion.model.bundle_updates import set_threshold as set_threshold
@@ -109,6 +110,7 @@ _HOMES = {
     # Masks and maps of any tool
     "evaluate": "metrics",
     "evaluate_rules": "metrics",
+    "lesions_of_labels": "metrics",
     "ScanMetrics": "metrics",
     "LesionRule": "metrics",
     "LESION_RULES": "metrics:RULES",

@@ -17,6 +17,7 @@ from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.volume import Volume, read_probability
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
+from cordlesion.metrics.lesion import CheckedLesions
 from cordlesion.metrics.own import OwnMetric, load_metric
 from cordlesion.threshold.grid import VOLUME
 from cordlesion.threshold.maps import plain_rows
@@ -95,10 +96,22 @@ def measure_volumes(
     pair: MapPair, reference: Volume, prediction: Volume, rule: str | LesionRule, own: Sequence[OwnMetric] = ()
 ) -> dict[str, object]:
     """Compare as :func:`measure_mask` does, masks that are read already."""
-    metrics = evaluate(reference.data, prediction.data, reference.spacing_mm, rule)
     masks = (reference.data.astype(np.bool_, copy=False), prediction.data.astype(np.bool_, copy=False))
+    return compare_lesions(pair, *masks, reference.spacing_mm, rule, own)
+
+
+def compare_lesions(
+    pair: MapPair,
+    reference: CheckedLesions,
+    prediction: CheckedLesions,
+    spacing_mm: tuple[float, float, float],
+    rule: str | LesionRule,
+    own: Sequence[OwnMetric] = (),
+) -> dict[str, object]:
+    """Compare as :func:`measure_mask` does, masks or the lesions of instance maps."""
+    metrics = evaluate(reference, prediction, spacing_mm, rule)
     with named_scan(pair.scan_id):
-        values = {one.name: one.measure(*masks, reference.spacing_mm) for one in own}
+        values = {one.name: one.measure(reference, prediction, spacing_mm) for one in own}
     return metric_row(pair, metrics) | values
 
 

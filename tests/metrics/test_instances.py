@@ -1,18 +1,30 @@
 """Matches of instances and the score of MS-Multi-Spine, against plain loops over the challenge's definition."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_masks import rules, seeds, shapes, spacings
 from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
 from cordlesion.lesions.ranking import rank_lesions
-from cordlesion.metrics import MatchedInstances, match_components, match_instances, multi_spine_score
-from cordlesion.metrics.instances import weighted_multi_spine_scores
-
-RATES = (0.25, 0.5, 1, 2, 3)
+from cordlesion.metrics import (
+    RULES,
+    MatchedInstances,
+    evaluate,
+    evaluate_rules,
+    lesions_of_labels,
+    match_components,
+    match_instances,
+    merged_lesions,
+    multi_spine_score,
+    split_lesions,
+)
+from cordlesion.metrics.instances import match_given, weighted_multi_spine_scores
+from oracles import lesion_oracle, multi_spine_oracle
 
 
 def random_image(rng):
@@ -34,54 +46,12 @@ def images_of_case(seed):
     return [random_image(rng) for _ in range(rng.integers(1, 7))]
 
 
-def sensitivity_and_rate(images, threshold):
-    """The definition at one threshold, image by image and pair by pair."""
-    sensitivities, false_lesions = [], []
-    for reference, prediction, p in images:
-        detected, true = set(), set()
-        numbers = [n for n in np.unique(reference) if n > 0]
-        for lesion in numbers:
-            for candidate in range(1, prediction.max() + 1):
-                a, b = reference == lesion, prediction == candidate
-                iou = (a & b).sum() / (a | b).sum()
-                if iou >= 0.2:
-                    true.add(candidate)
-                    if p[candidate - 1] >= threshold:
-                        detected.add(lesion)
-        kept = [c for c in range(1, prediction.max() + 1) if p[c - 1] >= threshold]
-        false_lesions.append(sum(c not in true for c in kept))
-        if numbers:
-            sensitivities.append(len(detected) / len(numbers))
-    return (np.mean(sensitivities) if sensitivities else math.nan), np.mean(false_lesions)
-
-
-def score_by_plain_loop(images):
-    thresholds = sorted({0.0, 1.0, *(value for _, _, p in images for value in p)})
-    points = [sensitivity_and_rate(images, t) for t in thresholds]
-    found = []
-    for wanted in RATES:
-        if points[0][1] <= wanted:  # all predicted lesions
-            found.append(points[0][0])
-        elif points[-1][1] > wanted:
-            found.append(points[-1][0])
-        else:
-            for (s_low, r_low), (s_high, r_high) in pairwise(points):
-                if r_low == wanted:
-                    found.append(s_low)
-                    break
-                if r_low > wanted > r_high:
-                    found.append(s_high + (s_low - s_high) * (wanted - r_high) / (r_low - r_high))
-                    break
-            else:
-                found.append(points[-1][0])
-    return found
-
-
 @pytest.mark.parametrize("seed", range(50))
 def test_the_score_is_that_of_the_published_definition(seed):
     images = images_of_case(seed)
     got = multi_spine_score([match_instances(*image) for image in images])
-    expected = score_by_plain_loop(images)
+    numbered = [(reference, prediction, dict(enumerate(p, start=1))) for reference, prediction, p in images]
+    expected = multi_spine_oracle.sensitivities(numbered)
     np.testing.assert_allclose(got.sensitivities, expected, rtol=1e-12)
     np.testing.assert_allclose(got.score, np.mean(expected), rtol=1e-12)
 
@@ -142,3 +112,65 @@ def test_the_interval_counts_subjects():
     twice = rank_lesions(images * 2, [str(n) for n in range(10)] * 2)
     assert twice.interval == (low, high)  # twice the scans, but the same people
     assert rank_lesions(images, ["a"] * 10).record()["n_scans"] == 10
+
+
+@st.composite
+def label_images(draw):
+    """Two images of lesions that touch each other or are in pieces, with numbers that do not follow one another."""
+    shape, rng = draw(shapes), np.random.default_rng(draw(seeds))
+    numbers = np.array([0, 0, 2, 3, 40, 1000])
+    return [rng.choice(numbers, shape, p=rng.dirichlet(np.ones(len(numbers)))) for _ in range(2)]
+
+
+@settings(deadline=None, max_examples=200)
+@given(label_images(), spacings, rules, st.sampled_from(["both", "reference", "prediction"]))
+def test_given_lesions_are_scored_as_by_plain_loops(labels, spacing_mm, rule, which):
+    given_side = [which in ("both", name) for name in ("reference", "prediction")]
+    sides = [one if is_given else one > 0 for one, is_given in zip(labels, given_side, strict=True)]
+    expected = lesion_oracle.evaluate(*sides, spacing_mm, rule)
+    lesions = [lesions_of_labels(one) if one.dtype != bool else one for one in sides]
+    got = evaluate(*lesions, spacing_mm, rule)
+    assert vars(got) == pytest.approx(expected, nan_ok=True, rel=1e-12)
+    voxels = evaluate(labels[0] > 0, labels[1] > 0, spacing_mm, rule)
+    assert got.voxel_f1 == pytest.approx(voxels.voxel_f1, nan_ok=True)
+    many = np.prod(spacing_mm)
+    counted = [lesion_oracle.lesions_of(one, rule, many) for one in sides]
+    assert split_lesions(*lesions, spacing_mm, rule=rule) == holding_several(*counted)
+    assert merged_lesions(*lesions, spacing_mm, rule=rule) == holding_several(*counted[::-1])
+
+
+def holding_several(holders, held):
+    return sum(sum(len(one & other) > len(other) / 2 for other in held) >= 2 for one in holders)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_where_components_are_given_nothing_changes(seed):
+    rng = np.random.default_rng(seed)
+    masks = [ndimage.gaussian_filter(rng.normal(size=(14, 13, 12)), 1.3) > 0.15 for _ in range(2)]
+    for name, rule in RULES.items():
+        structure = ndimage.generate_binary_structure(3, {6: 1, 18: 2, 26: 3}[rule.connectivity])
+        lesions = [lesions_of_labels(ndimage.label(mask, structure)[0]) for mask in masks]
+        expected = evaluate(*masks, (0.5, 1, 2), name)
+        assert evaluate(*lesions, (0.5, 1, 2), name) == evaluate(lesions[0], masks[1], (0.5, 1, 2), name) == expected
+        assert evaluate_rules(*lesions, (0.5, 1, 2), {name: rule})[name] == expected
+    p = rng.random(masks[0].shape)
+    every = [lesions_of_labels(ndimage.label(mask, np.ones((3, 3, 3)))[0]) for mask in masks]
+    expected, got = match_components(*masks, p), match_components(*every, p)
+    np.testing.assert_array_equal(got.detected_at, expected.detected_at)
+    np.testing.assert_array_equal(got.false, expected.false)
+
+
+def test_the_order_of_probabilities_is_that_of_the_numbers():
+    labels = np.zeros((6, 6, 6), int)
+    labels[:2], labels[2:4], labels[4:] = 30, 7, 12
+    found = match_given(lesions_of_labels(labels), lesions_of_labels(labels), np.array([0.7, 0.1, 0.3]))
+    assert lesions_of_labels(labels).numbers.tolist() == [7, 12, 30]
+    assert found.detected_at.tolist() == [0.7, 0.1, 0.3]
+
+
+def test_lesions_of_another_shape_or_of_parts_of_numbers_are_refused():
+    one = lesions_of_labels(np.ones((3, 3, 3), int))
+    with pytest.raises(CordlesionError, match=r"has shape \(3, 3, 4\) but the reference has \(3, 3, 3\)"):
+        evaluate(one, np.ones((3, 3, 4), bool), (1, 1, 1))
+    with pytest.raises(CordlesionError, match=r"The prediction has values from -1 to -1; whole numbers are needed"):
+        lesions_of_labels(-np.ones((3, 3, 3)), "prediction")

@@ -13,6 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.model.bundle import load_bundle
 from cordlesion.model.packaged_model import announcer, bundle_folder
@@ -64,6 +65,19 @@ def test_it_is_that_of_its_study_and_its_page_names_it():
     assert card.weights_sha256[:16] in PAGE.read_text()
 
 
+def test_the_chance_of_its_lesions_is_that_of_its_own_masks_and_its_page_has_the_numbers():
+    card = load_bundle(PACKAGED_BUNDLE).card
+    chance = card.lesion_calibration
+    assert (chance.threshold_rule, chance.lesion_rule) == (card.threshold.decisive, card.test_error.rule)
+    page = " ".join(PAGE.read_text().split())
+    assert f"fitted on the {chance.n_lesions} lesions that it marks in the 45 scans" in page
+    assert f"of which {chance.n_real} are real" in page
+    shown = re.findall(r"(0\.\d\d) (?:the chance is )?(0\.\d\d)\b", page)
+    assert len(shown) == 3
+    for mean, expected in shown:
+        assert chance.chance(0.999, float(mean), 50.0) == pytest.approx(float(expected), abs=0.006)
+
+
 def test_it_finds_a_large_lesion(lesion_scan):
     scan, path = lesion_scan
     found = cordlesion.segment(path, centerline=path.with_name("curve.nii.gz"))
@@ -80,8 +94,14 @@ def test_it_marks_nothing_in_a_healthy_cord_of_a_clinical_protocol(tmp_path, sub
 def test_the_commands_use_it_and_say_so(lesion_scan, tmp_path, capsys):
     _, path = lesion_scan
     curve = ["--centerline", str(path.with_name("curve.nii.gz"))]
-    assert run(["segment", str(path), "-o", str(tmp_path / "out"), "--no-pictures", *curve]) == 0
+    assert run(["segment", str(path), "-o", str(tmp_path / "out"), "--no-pictures", "--instances", *curve]) == 0
     said = capsys.readouterr().out
+    assert "no probability" not in said
+    lesions = read_table(tmp_path / "out" / "scan_desc-lesions_dseg.tsv")
+    chance = load_bundle(PACKAGED_BUNDLE).card.lesion_calibration
+    features = (lesions[name] for name in ("peak_probability", "mean_probability", "volume_mm3"))
+    np.testing.assert_allclose(lesions["probability"], chance.chance(*features), atol=2e-3)
+    assert len(lesions)
     assert re.search(r"model of the package .* \d+ simulated scans .* no patient; it is no clinical tool", said)
     record = read_json(tmp_path / "out" / "scan_label-lesion_mask.json")
     weights = file_hash(PACKAGED_BUNDLE / "model.safetensors")

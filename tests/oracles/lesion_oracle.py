@@ -27,6 +27,16 @@ def components(mask, connectivity, min_volume_mm3, voxel_mm3):
     return sorted(found, key=min)
 
 
+def lesions_of(mask, rule, voxel_mm3):
+    """The components of a mask; of signed whole numbers the voxels of each number."""
+    if mask.dtype.kind != "i":
+        return components(mask, rule.connectivity, rule.min_volume_mm3, voxel_mm3)
+    found = {int(number): set() for number in sorted(set(mask.ravel().tolist()) - {0})}
+    for voxel in zip(*mask.nonzero(), strict=True):
+        found[int(mask[voxel])].add(tuple(int(i) for i in voxel))
+    return [lesion for lesion in found.values() if len(lesion) * voxel_mm3 > rule.min_volume_mm3]
+
+
 def counted_pairs(lesions, candidates, rule):
     """Numbers (lesion, candidate) of the pairs that count; the best pair of free partners first."""
     iou = {
@@ -52,7 +62,7 @@ def detected(lesions, candidates, pairs, rule):
     flags = []
     for i, lesion in enumerate(lesions):
         partners = [candidates[j] for first, j in sorted(pairs) if first == i]
-        partners.sort(key=lambda candidate: (-len(lesion & candidate), -len(candidate), min(candidate)))
+        partners.sort(key=lambda candidate: (-len(lesion & candidate), -len(candidate)))
         overlap = sum(len(lesion & candidate) for candidate in partners)
         accepted = Fraction(overlap, len(lesion)) > Fraction(str(rule.min_overlap))
         accepted = accepted and overlap >= rule.min_overlap_voxels
@@ -70,8 +80,7 @@ def detected(lesions, candidates, pairs, rule):
 def match(reference, prediction, spacing_mm, rule):
     """Volumes of the reference's lesions, whether each is detected; the same of predicted ones."""
     voxel_mm3 = math.prod(spacing_mm)
-    lesions = components(reference, rule.connectivity, rule.min_volume_mm3, voxel_mm3)
-    predicted = components(prediction, rule.connectivity, rule.min_volume_mm3, voxel_mm3)
+    lesions, predicted = (lesions_of(one, rule, voxel_mm3) for one in (reference, prediction))
     pairs = counted_pairs(lesions, predicted, rule)
     return (
         [len(lesion) * voxel_mm3 for lesion in lesions],
@@ -84,7 +93,7 @@ def match(reference, prediction, spacing_mm, rule):
 def evaluate(reference, prediction, spacing_mm, rule):
     """Metrics as a dictionary with the names of ScanMetrics."""
     lesions, found, predicted, true = match(reference, prediction, spacing_mm, rule)
-    pairs = list(zip(reference.ravel().tolist(), prediction.ravel().tolist(), strict=True))
+    pairs = list(zip((reference > 0).ravel().tolist(), (prediction > 0).ravel().tolist(), strict=True))
     voxels = (sum(r for r, _ in pairs), sum(p for _, p in pairs), sum(r and p for r, p in pairs))
     voxel = scores(voxels[0], voxels[2], voxels[1], voxels[2]) if voxels[0] else (math.nan,) * 3
     lesion = scores(len(lesions), sum(found), len(predicted), sum(true)) if lesions else (math.nan,) * 3

@@ -79,6 +79,8 @@ def evaluate(
     metrics: Metrics = (),
     code: OwnCode = None,
     summary: Path | None = None,
+    instances: Literal["prediction", "reference", "both"] | None = None,
+    ranked_by: str | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -96,6 +98,10 @@ def evaluate(
             all references must have one value, and all predictions.
         predicted_value: The same for the predictions, if it is not that of the references.
         summary: Where to write the medians and means over scans, and of maps the score of MS-Multi-Spine (.json).
+        instances: Which files are instance maps (*_dseg.nii.gz), with a number for each lesion in place of a mask. Each
+            number is one lesion. By default none are.
+        ranked_by: Of predicted instance maps: the column that holds the probability of each lesion, in the table
+            beside the image (*_dseg.tsv); by default probability.
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.evaluate import evaluate_files
@@ -118,6 +124,8 @@ def evaluate(
             metrics=metrics,
             code=code,
             summary=summary,
+            instances=instances,
+            ranked_by=ranked_by,
         )
         report_remarks(measured.remarks)
         return report_excluded(measured.excluded)

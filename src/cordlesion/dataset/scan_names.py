@@ -18,11 +18,12 @@ _ENDING = re.compile(r"\.(nii\.gz|nii|npz|json)$")
 _CHANNEL = re.compile(r"_0000(?=$|_label-[A-Za-z0-9]|_probseg$|_lesion-manual$)")
 """nnU-Net appends this to the name of an image with one channel; results may have its name."""
 _OF_A_RESULT = re.compile(
-    r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_probseg|_lesion-manual)$"
+    r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_desc-[A-Za-z0-9]+_dseg|_probseg"
+    r"|_lesion-manual)$"
 )
 """End of the names of results and references of which the rest is not a BIDS name."""
 _KIND = (
-    "(?:(?:ms[-_])?lesions?(?:[-_]?(?:seg|mask))?|manual|labels?|seg|segmentation|masks?|gt|preds?|prediction|predicted"
+    "(?:(?:ms[-_])?lesions?(?:[-_]?(?:seg|mask))?|manual|labels?|seg|segmentation|dseg|instances?|masks?|gt|preds?|prediction|predicted"
     "|softmax|soft|probseg|probs?(?:[-_]?map)?|probabilit(?:y|ies)(?:[-_]?map)?|pmap)"
 )
 _OF_A_KIND = re.compile(rf"(?:[-_. ]{_KIND})+$|^(?:{_KIND}[-_. ])+", re.IGNORECASE)

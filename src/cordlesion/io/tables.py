@@ -193,7 +193,8 @@ def _parsed(
         raise cannot_read(path, error, "a table (.tsv)") from error
     except ValueError as error:
         remedy = " Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
-        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.{remedy}") from error
+        reason = " ".join(str(error).split())  # pandas ends some with a new line
+        raise CordlesionError(f"{path}: not a table ({reason}). A tab-separated file is needed.{remedy}") from error
 
 
 def checked_table(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]) -> pd.DataFrame:

@@ -145,10 +145,16 @@ def _only_value(volume: Volume, inside: Mask) -> float | None:
         raise SeveralValuesError(
             f"{volume.path}: a mask with 0 and one other value is needed, found {len(values)} other values "
             f"({low:.9g} to {high:.9g}). Say which one is lesion (--lesion-value; `lesion_value` in a study), "
-            "or binarize it first.",
+            f"or binarize it first.{_numbered_remark(volume.path)}",
             _are_labels(values),
         )
     return high
+
+
+def _numbered_remark(path: Path | None) -> str:
+    """Return what takes a file of numbered lesions, where its name is that of one."""
+    is_numbered = path is not None and path.name.removesuffix(".gz").removesuffix(".nii").endswith("_dseg")
+    return " If each value is a lesion, `evaluate` takes it with --instances." if is_numbered else ""
 
 
 def _are_labels(values: AnyArray) -> bool:

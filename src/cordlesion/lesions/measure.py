@@ -13,8 +13,8 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.members import LesionDoubt, MemberMaps
 from cordlesion.metrics import RULES, LesionRule
-from cordlesion.metrics.lesion import every_component
-from cordlesion.metrics.voxel import bounding_box
+from cordlesion.metrics.lesion import CheckedLesions, Components, components_of, mask_of
+from cordlesion.metrics.voxel import Box, bounding_box
 from cordlesion.threshold.lesion_calibration import LesionCalibration
 
 STUDY_RULE = RULES["study"]
@@ -87,7 +87,10 @@ class LesionList:
 
 @dataclass(frozen=True, eq=False)
 class NumberedLesions:
-    """The numbered lesions of a mask, from the largest; lesions of equal size in scan order."""
+    """The numbered lesions of a mask, from the largest; lesions of equal size in scan order.
+
+    Those of an instance map have their own numbers and the order of these.
+    """
 
     voxels: tuple[Int32Array, ...]
     """Indices of the voxels of each lesion, shape (V, 3)."""
@@ -95,15 +98,16 @@ class NumberedLesions:
     """Which of the lesions, in scan order from 0, has each number."""
     n_too_small: int
     """Components that are too small to count as a lesion."""
+    numbers: tuple[int, ...]
 
 
-def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) -> NumberedLesions:
+def number_lesions(given: CheckedLesions, voxel_mm3: float, rule: LesionRule = STUDY_RULE) -> NumberedLesions:
     """Number the lesions of a mask in index order LAS: tables and pictures use the same numbers."""
-    box = bounding_box(mask)
+    box = bounding_box(mask_of(given))
     # Only the box of the lesions: labels of the whole image would take four times the memory of the mask.
-    found = every_component(mask[box], rule.connectivity)
+    found = components_of(_inside(given, box), rule.connectivity)
     lesions = np.flatnonzero(found.sizes >= rule.min_voxels(voxel_mm3))
-    order = np.argsort(-found.sizes[lesions], kind="stable")
+    order = np.argsort(-found.sizes[lesions], kind="stable") if found.numbers is None else np.arange(len(lesions))
     places = ndimage.find_objects(found.labels) if len(lesions) else []
     corner = [part.start for part in box]
     voxels = []
@@ -111,7 +115,12 @@ def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) 
         place = places[component]
         start = np.add([part.start for part in place], corner)
         voxels.append((np.argwhere(found.labels[place] == component + 1) + start).astype(np.int32))
-    return NumberedLesions(tuple(voxels), order, len(found.sizes) - len(lesions))
+    numbers = np.arange(1, len(lesions) + 1) if found.numbers is None else found.numbers[lesions]
+    return NumberedLesions(tuple(voxels), order, len(found.sizes) - len(lesions), tuple(numbers.tolist()))
+
+
+def _inside(lesions: CheckedLesions, box: Box) -> CheckedLesions:
+    return replace(lesions, labels=lesions.labels[box]) if isinstance(lesions, Components) else lesions[box]
 
 
 def label_image(voxels: Sequence[Int32Array], shape: tuple[int, ...]) -> Int32Array:
@@ -136,6 +145,7 @@ def measure_lesions(
     members: MemberMaps | None = None,
     threshold: float = 0.5,
     calibration: LesionCalibration | None = None,
+    numbered: NumberedLesions | None = None,
 ) -> LesionList:
     """Measure the lesions of a mask.
 
@@ -148,13 +158,16 @@ def measure_lesions(
         members: The maps of the networks of an ensemble; None for a single network.
         threshold: Where the map was cut; for ``members`` only.
         calibration: Gives the probability that each lesion is real, from ``probability``.
+        numbered: The lesions, in index order LAS; by default those of the mask.
     """
-    las, inside = to_las(scan), to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
-    numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
+    las = to_las(scan)
+    if numbered is None:
+        inside = to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
+        numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
     map_las = None if probability is None else to_las(Volume(probability, scan.affine)).data
     ruler = cord_ruler(las, centerline)
     lesions = []
-    for number, index in enumerate(numbered.voxels, start=1):
+    for number, index in zip(numbered.numbers, numbered.voxels, strict=True):
         values = None if map_las is None else map_las[tuple(index.T)]
         lesion = _lesion(number, index, values, scan, las, ruler)
         if calibration is not None and values is not None:

@@ -1,7 +1,7 @@
 """Predicted masks compared with references, scan by scan: pictures of true and false positives, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +15,9 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.finder import find_cord
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_masks
-from cordlesion.io.arrays import Array, Mask
+from cordlesion.io.arrays import Array, Int32Array, Mask
 from cordlesion.io.formats import plural
-from cordlesion.io.mask_values import MaskReader
+from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.io.tables import write_table
@@ -27,7 +26,9 @@ from cordlesion.io.writing import write_json, write_text
 from cordlesion.lesions.measure import NumberedLesions, measure_lesions, number_lesions
 from cordlesion.lesions.tables import LESION_AGREEMENT, describe_columns
 from cordlesion.maps.files import FigureFormat
-from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
+from cordlesion.maps.sides import Side, read_side
+from cordlesion.metrics import RULES, Components, LesionRule, ScanMetrics, evaluate, match_lesions
+from cordlesion.metrics.lesion import CheckedLesions
 from cordlesion.pictures.html_page import page_environment
 from cordlesion.pictures.montage import Mark, montage
 from cordlesion.pictures.slices import AXIAL_WINDOW_MM
@@ -52,11 +53,14 @@ class Judged:
 
 
 def judge_lesions(
-    reference: Mask, prediction: Mask, spacing_mm: tuple[float, float, float], rule: LesionRule
+    reference: CheckedLesions, prediction: CheckedLesions, spacing_mm: tuple[float, float, float], rule: LesionRule
 ) -> Judged:
-    """Number the lesions of two masks in LAS order and find which of them agree under a lesion rule."""
+    """Number the lesions of two masks in LAS order and find which of them agree under a lesion rule.
+
+    Lesions that are given keep their order, so that those of our own instance maps keep their numbers.
+    """
     matches, voxel_mm3 = match_lesions(reference, prediction, spacing_mm, rule), float(np.prod(spacing_mm))
-    theirs, ours = (number_lesions(mask, voxel_mm3, rule) for mask in (reference, prediction))
+    theirs, ours = (number_lesions(lesions, voxel_mm3, rule) for lesions in (reference, prediction))
     return Judged(theirs, matches.detected[theirs.order], ours, matches.true_predicted[ours.order])
 
 
@@ -67,11 +71,13 @@ def write_agreement(
     rule: str = "study",
     picture_format: FigureFormat = "png",
     predictions: MaskReader | None = None,
+    references: MaskReader | None = None,
 ) -> dict[str, str]:
     """Write a picture of each scan, ``lesion_agreement.tsv`` and a page that shows all pictures, the worst scan first.
 
-    Reference lesions are named R1, R2 .., from the largest; predicted lesions are named P1, P2 ... Pictures show the
-    names of all reference lesions and of the predicted lesions that the reference does not confirm.
+    Reference lesions are named R1, R2 .., from the largest; predicted lesions are named P1, P2 ... Those of instance
+    maps are named by their numbers. Pictures show the names of all reference lesions and of the predicted lesions that
+    the reference does not confirm.
 
     Args:
         folder: Where to write.
@@ -80,6 +86,7 @@ def write_agreement(
         rule: A name in :data:`cordlesion.metrics.RULES`.
         picture_format: Format of the pictures.
         predictions: Reads the predictions; by default they are masks.
+        references: The same for references.
 
     Returns:
         The scans that could not be shown, each with the reason.
@@ -92,11 +99,11 @@ def write_agreement(
     faults: dict[str, str] = {}
     for pair in track(pairs, "draw agreement", len(pairs)):
         try:
-            scan = _read(pair, images.get(pair.scan_id), predictions)
+            scan = _read(pair, images.get(pair.scan_id), predictions, references)
         except CordlesionError as error:
             faults[pair.scan_id] = str(error)
             continue
-        metrics = evaluate(scan.reference.data, scan.prediction.data, scan.reference.spacing_mm, rule)
+        metrics = evaluate(scan.reference.lesions, scan.prediction.lesions, scan.image.spacing_mm, rule)
         judged = _judge(scan, RULES[rule])
         picture = folder / f"{pair.scan_id}.{picture_format}"
         save_figure(_picture(scan, judged, f"{pair.scan_id}   {summarize(metrics)}"), picture)
@@ -126,21 +133,23 @@ class _Scan:
     """Image, masks and cord of a scan, all on one grid."""
 
     image: Volume
-    reference: Volume
-    prediction: Volume
+    reference: Side
+    prediction: Side
     centerline: Centerline | None
     has_image: bool = True
     """Without an image the background is black."""
 
 
-def _read(pair: MapPair, path: Path | None, predictions: MaskReader | None) -> _Scan:
-    reference, prediction = read_masks(pair, predictions=predictions)
+def _read(pair: MapPair, path: Path | None, predictions: MaskReader | None, references: MaskReader | None) -> _Scan:
+    reference = read_side(references or MaskValues("references", pair.lesion_value), pair.reference)
+    readers = predictions or MaskValues("predictions", pair.predicted_value)
+    prediction, mask = read_side(readers, pair.prediction, reference.mask), reference.mask
     if path is None:
-        black = np.broadcast_to(np.float32(0), reference.data.shape)
-        return _Scan(Volume(black, reference.affine), reference, prediction, None, has_image=False)
+        black = np.broadcast_to(np.float32(0), mask.data.shape)
+        return _Scan(Volume(black, mask.affine), reference, prediction, None, has_image=False)
     image = read_scan(path)
-    require_same_grid(image, reference)
-    return _Scan(image, reference, prediction, _cord(image, np.logical_or(reference.data, prediction.data)))
+    require_same_grid(image, mask)
+    return _Scan(image, reference, prediction, _cord(image, np.logical_or(mask.data, prediction.mask.data)))
 
 
 def _cord(image: Volume, lesions: Array) -> Centerline | None:
@@ -159,32 +168,44 @@ def _cord(image: Volume, lesions: Array) -> Centerline | None:
 
 
 def _judge(scan: _Scan, rule: LesionRule) -> Judged:
-    reference, prediction = to_las(scan.reference), to_las(scan.prediction)
-    masks = [volume.data.astype(np.bool_, copy=False) for volume in (reference, prediction)]
-    return judge_lesions(masks[0], masks[1], reference.spacing_mm, rule)
+    lesions = [_in_las(side) for side in (scan.reference, scan.prediction)]
+    return judge_lesions(lesions[0], lesions[1], to_las(scan.reference.mask).spacing_mm, rule)
+
+
+def _in_las(side: Side) -> CheckedLesions:
+    """Return the lesions of a file in index order LAS."""
+    if not isinstance(side.lesions, Components):
+        return to_las(side.mask).data.astype(np.bool_, copy=False)
+    return replace(side.lesions, labels=to_las(replace(side.mask, data=side.lesions.labels)).data.astype(np.int32))
 
 
 def _picture(scan: _Scan, judged: Judged, title: str) -> Figure:
     marks = [
         Mark(f"R{number}", TRUE_POSITIVE if found else FALSE_NEGATIVE, voxels)
-        for number, (voxels, found) in enumerate(zip(judged.reference.voxels, judged.detected, strict=True), start=1)
+        for number, voxels, found in _each(judged.reference, judged.detected)
     ]
     marks += [
         Mark(f"P{number}", FALSE_POSITIVE, voxels)
-        for number, (voxels, true) in enumerate(zip(judged.predicted.voxels, judged.true, strict=True), start=1)
+        for number, voxels, true in _each(judged.predicted, judged.true)
         if not true
     ]
-    masks = (scan.prediction, scan.centerline, scan.reference)
+    masks = (scan.prediction.mask, scan.centerline, scan.reference.mask)
     return montage(scan.image, *masks, marks=marks, title=title, crop_mm=None if scan.has_image else _MARGIN_MM)
+
+
+def _each(lesions: NumberedLesions, verdicts: Mask) -> Iterator[tuple[int, Int32Array, bool]]:
+    """Yield number, voxels and verdict of each lesion."""
+    yield from zip(lesions.numbers, lesions.voxels, verdicts.tolist(), strict=True)
 
 
 def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterator[dict[str, Any]]:
     """Yield a row for each lesion of both masks."""
-    for kind, mask, agrees in (
-        ("reference", scan.reference, judged.detected),
-        ("prediction", scan.prediction, judged.true),
+    for kind, side, numbered, agrees in (
+        ("reference", scan.reference, judged.reference, judged.detected),
+        ("prediction", scan.prediction, judged.predicted, judged.true),
     ):
-        found = measure_lesions(scan.image, mask.data.astype(np.bool_, copy=False), None, scan.centerline, rule)
+        mask = side.mask.data.astype(np.bool_, copy=False)
+        found = measure_lesions(scan.image, mask, None, scan.centerline, rule, numbered=numbered)
         for lesion, agreed in zip(found.lesions, agrees, strict=True):
             named = {
                 "scan_id": scan_id,

@@ -7,23 +7,20 @@ from typing import get_args
 
 import pandas as pd
 
-from cordlesion.config import FilePatterns
-from cordlesion.dataset.bids import read_dataset
-from cordlesion.dataset.matching import MapPair, images_behind, named_files
-from cordlesion.dataset.scan_names import scan_file
+from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRICS, measure_mask
+from cordlesion.evaluation import METRICS
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
-from cordlesion.io.mask_values import MaskReader, MaskValues
-from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
+from cordlesion.io.mask_values import MaskReader
+from cordlesion.io.outputs import optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
-from cordlesion.lesions.ranking import LesionRanking, rank_lesions
+from cordlesion.lesions.ranking import LesionRanking
+from cordlesion.maps.behind import find_images
 from cordlesion.maps.files import (
-    CutMaps,
     FigureFormat,
     pair_by_name,
     remark_people,
@@ -31,12 +28,13 @@ from cordlesion.maps.files import (
     require_name,
     usable_results,
 )
+from cordlesion.maps.given import Given, check_outputs, one_of
 from cordlesion.maps.own import find_metrics
 from cordlesion.maps.promise import compare_promises
-from cordlesion.maps.summary import MeasuredScan, measure_map, write_summary
+from cordlesion.maps.sides import Instances, MeasuredScan, measure_sides, rank_scans, remark_masks
+from cordlesion.maps.summary import write_summary
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
-from cordlesion.nnunet.predictions import list_part
 from cordlesion.threshold.mask_rule import read_mask_rule
 
 
@@ -59,8 +57,8 @@ class MetricsTable:
     remarks: Sequence[str] = ()
     """What makes the scores doubtful, as sentences: files counted as people, subjects that a threshold was tuned on."""
     multi_spine: LesionRanking | None = None
-    """The score of the MS-Multi-Spine challenge, with the highest p of each predicted lesion as its probability; only
-    of probability maps."""
+    """The score of the MS-Multi-Spine challenge: of probability maps, where the highest p of a predicted lesion is its
+    probability, and of instance maps with tables of probabilities."""
 
     def __repr__(self) -> str:
         return f"MetricsTable({plural(len(self.table), 'scan')}, {len(self.excluded)} excluded)"
@@ -88,12 +86,14 @@ def evaluate_files(
     metrics: Sequence[str | MetricFunction] = (),
     code: Path | str | None = None,
     summary: Path | str | None = None,
+    instances: Instances | None = None,
+    ranked_by: str | None = None,
 ) -> MetricsTable:
     """Compare predicted masks with references, voxel by voxel and lesion by lesion.
 
-    Predictions are masks, or probability maps that are cut by a threshold. Files are paired by their BIDS entities or
-    names. A pair that cannot be used is excluded and listed; the others go on. Nothing is written unless ``output`` or
-    ``figures`` is given.
+    Predictions are masks, instance maps, or probability maps that are cut by a threshold. Files are paired by their
+    BIDS entities or names. A pair that cannot be used is excluded and listed; the others go on. Nothing is written
+    unless ``output`` or ``figures`` is given.
 
     Args:
         reference: A mask, or a folder of masks.
@@ -118,6 +118,11 @@ def evaluate_files(
         code: Folder of the modules of import paths; by default the current one, then the installed packages. A rule of
             your own in the file ``threshold`` is run only with it.
         summary: Where to write medians and means over scans, and of maps the score of MS-Multi-Spine (``.json``).
+        instances: Which files are instance maps, with a number for each lesion in place of a mask: ``prediction``,
+            ``reference`` or ``both``. Their lesions are those numbers, not connected components. In folders, files
+            named ``*_dseg`` are taken, where there are some.
+        ranked_by: Of predicted instance maps: the column that holds the probability of each lesion, by default
+            ``probability``, in the table beside the image (``.tsv``, with the number of the lesion in ``index``).
 
     Returns:
         The table, and what was excluded.
@@ -139,11 +144,10 @@ def evaluate_files(
     reference = Path(reference)
     masks, maps, output, figures, images = map(optional_path, (prediction, probability, output, figures, images))
     summary = optional_path(summary)
-    predicted_files = _one_of(masks, maps, threshold)
-    _refuse_options(masks is None, predicted_value, lesion_class)
-    _check_outputs((output, summary), figures, images, reference, predicted_files)
+    predicted_files = one_of(masks, maps, threshold)
+    given = Given(predicted_files, masks is None, instances, lesion_value, predicted_value, lesion_class, ranked_by)
+    check_outputs((output, summary), figures, images, reference, predicted_files)
     rule = require_name(rule, RULES, "rule")
-    predicted = lesion_value if predicted_value is None else predicted_value
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
     cut = None if threshold is None else read_mask_rule(threshold, code)
@@ -151,23 +155,24 @@ def evaluate_files(
     pairs, unmatched = pair_by_name(
         reference,
         predicted_files,
-        are_maps=cut is not None,
+        are_maps=given.are_maps,
         lesion_value=lesion_value,
-        predicted_value=predicted,
+        predicted_value=given.value_of_predictions,
         subjects=subjects,
         set_name="test",
+        numbered_references=given.numbered_references,
+        numbered_predictions=given.numbered_predictions,
     )
-    behind = {} if figures is None else _images(reference, images, pairs)
-    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
-    outcomes = _measure(pairs, rule, own, MaskValues("references", lesion_value), predictions)
+    behind = {} if figures is None else find_images(reference, images, pairs)
+    references, predictions = given.readers(cut)
+    outcomes = _measure(pairs, rule, own, references, predictions)
     measured, excluded = usable_results(outcomes, unmatched)
-    table = pd.DataFrame([row for row, _ in measured]).assign(rule=rule)
-    lesions = [instances for _, instances in measured if instances is not None]
-    ranking = rank_lesions(lesions, table["subject"].tolist()) if lesions else None
+    table = pd.DataFrame([scan.row for scan in measured]).assign(rule=rule)
+    ranking, unranked = rank_scans(measured)
     if output is not None:
         write_table(output, table, METRICS)
     if summary is not None:
-        write_summary(summary, table, rule, None if cut is None else cut.summary, ranking)
+        write_summary(summary, table, rule, None if cut is None else cut.summary, given, ranking)
     made = "" if cut is None else f" at {cut.summary}"
     show_message(f"{_summary(table, rule)}{made}{'' if output is None else f': {output}'}")
     show_message(compare_promises(cut, predicted_files, table, rule))
@@ -175,52 +180,9 @@ def evaluate_files(
         show_message(str(ranking))
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
-        excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
-    remarks = [*remark_people(evaluated, subjects), *remark_shared(cut, predicted_files, evaluated)]
-    return MetricsTable(table, excluded, remarks, ranking)
-
-
-def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float | None) -> Path:
-    """Return the predictions, which are masks, or maps with a threshold."""
-    given = maps if masks is None else masks
-    if given is None or (masks is not None and maps is not None):
-        found = "neither masks nor probability maps are given" if given is None else "masks and maps are given"
-        raise CordlesionError(f"{found}; one of them is needed. Give --prediction, or --probability with --threshold.")
-    if maps is not None and threshold is None:
-        raise CordlesionError(
-            f"{maps}: maps are given without a threshold; one is needed to make masks. Add --threshold, a number or "
-            "the file that `tune` wrote."
-        )
-    if maps is None and threshold is not None:
-        raise CordlesionError(
-            f"{masks}: a threshold is given, but masks are not cut; probability maps are needed for one. Give them "
-            "with --probability in place of --prediction."
-        )
-    return given
-
-
-def _refuse_options(are_maps: bool, predicted_value: float | None, lesion_class: int | None) -> None:
-    """Refuse options that mean nothing for the predictions that are given."""
-    if are_maps and predicted_value is not None:
-        raise CordlesionError(
-            "A value of predicted lesions is given, but maps have none; masks are needed for one. Leave out "
-            "--predicted-value, or give masks with --prediction."
-        )
-    if not are_maps and lesion_class is not None:
-        raise CordlesionError(
-            "The number of a class is given, but masks have none; maps are needed for one. Leave out --lesion-class, "
-            "or give maps with --probability."
-        )
-
-
-def _check_outputs(outputs: Sequence[Path | None], figures: Path | None, images: Path | None, *inputs: Path) -> None:
-    for output in outputs:
-        if output is not None:
-            check_output_file(output, *inputs, images)
-    if figures is not None:
-        check_output_folder(figures)
-    elif images is not None:
-        raise CordlesionError(f"{images}: images are given but no folder for the figures; add --figures, too.")
+        excluded |= _draw(figures, evaluated, behind, rule, figure_format, references, predictions)
+    people = [*remark_people(evaluated, subjects), *remark_shared(cut, predicted_files, evaluated)]
+    return MetricsTable(table, excluded, [*unranked, *remark_masks(references, predictions), *people], ranking)
 
 
 def _measure(
@@ -228,16 +190,10 @@ def _measure(
     rule: str,
     own: Sequence[OwnMetric],
     references: MaskReader,
-    predictions: MaskValues | CutMaps,
+    predictions: MaskReader,
 ) -> list[Outcome[MapPair, MeasuredScan]]:
     """Evaluate each pair; reject all pairs if masks of one kind use different values for lesion."""
-
-    def measure(pair: MapPair) -> MeasuredScan:
-        if isinstance(predictions, CutMaps):
-            return measure_map(pair, rule, own, references, predictions)
-        return measure_mask(pair, rule, own, references, predictions), None
-
-    outcomes = map_scans(measure, pairs, "evaluate masks")
+    outcomes = map_scans(lambda pair: measure_sides(pair, rule, own, references, predictions), pairs, "evaluate masks")
     references.require_one()
     predictions.require_one()
     return outcomes
@@ -255,41 +211,13 @@ def _draw(
     images: Mapping[str, Path],
     rule: str,
     figure_format: FigureFormat,
+    references: MaskReader,
     predictions: MaskReader,
 ) -> dict[str, str]:
     """Draw each pair; returns the pairs that could not be drawn, each with the reason."""
     # This imports matplotlib, which the evaluation itself does not need.
     from cordlesion.maps.agreement import write_agreement
 
-    not_drawn = write_agreement(folder, pairs, images, rule, figure_format, predictions)
+    not_drawn = write_agreement(folder, pairs, images, rule, figure_format, predictions, references)
     show_message(f"pictures of {plural(len(pairs) - len(not_drawn), 'scan')}: {folder / 'index.html'}")
     return not_drawn
-
-
-def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> dict[str, Path]:
-    """Find the scans behind references: among ``images``, or in the BIDS dataset that the references belong to."""
-    if images is not None and images.is_file() and len(pairs) == 1:
-        return {pairs[0].scan_id: images}
-    if images is not None:
-        root = images
-        given = named_files(list_part(images, "images"), FilePatterns().image)
-        found = images_behind(pairs, [file for file in given if not file.is_derived], root, reference)
-    else:
-        root = _dataset_of(reference)
-        try:
-            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root, reference)
-        except CordlesionError:
-            found = {}
-    missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
-    if missing:
-        show_message(
-            f"{root}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
-            "masks are drawn on black. Name the folder of the scans with --images."
-        )
-    return found
-
-
-def _dataset_of(reference: Path) -> Path:
-    """Return the BIDS dataset of the references; their own folder if they are no derivatives."""
-    folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
-    return next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)

@@ -18,7 +18,7 @@ from cordlesion.io.formats import plural
 from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume
 from cordlesion.metrics.rules import row_name
-from cordlesion.nnunet.predictions import list_maps, list_masks, list_part, read_map
+from cordlesion.nnunet.predictions import list_instances, list_maps, list_masks, list_part, read_map
 from cordlesion.threshold.mask_rule import MaskRule, read_tuning_scans, rule_beside, shared_scans
 
 Result = TypeVar("Result")
@@ -43,6 +43,8 @@ def pair_by_name(
     predicted_value: float | None = None,
     subjects: Path | str | None = None,
     set_name: SetName | None = None,
+    numbered_references: bool = False,
+    numbered_predictions: bool = False,
 ) -> tuple[list[MapPair], dict[str, str]]:
     """Match references with predictions; note which values are lesion in them, and of whom the scans are.
 
@@ -55,6 +57,8 @@ def pair_by_name(
         subjects: The subject of each scan, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default
             that of its name.
         set_name: The set that is used where ``subjects`` divides the scans into sets.
+        numbered_references: Whether references are instance maps.
+        numbered_predictions: Whether predictions are.
 
     Returns:
         The pairs, sorted by name; and the files that cannot be used, each with the reason.
@@ -65,7 +69,10 @@ def pair_by_name(
     """
     people = None if subjects is None else read_subjects(subjects)
     names, listing = ((), list_maps) if are_maps else (MASK_NAMES, list_masks)
-    pairs, unmatched = pair_files(reference, prediction, names, listing, partial(list_part, part="labels"))
+    if numbered_predictions:
+        names, listing = (), list_instances
+    theirs = list_instances if numbered_references else partial(list_part, part="labels")
+    pairs, unmatched = pair_files(reference, prediction, names, listing, theirs)
     valued = [replace(pair, lesion_value=lesion_value, predicted_value=predicted_value) for pair in pairs]
     if people is not None:
         root = reference if reference.is_dir() else reference.parent

@@ -16,6 +16,7 @@ from cordlesion.metrics.further import split_lesions as split_lesions
 from cordlesion.metrics.instances import MULTI_SPINE_RATES as MULTI_SPINE_RATES
 from cordlesion.metrics.instances import MatchedInstances as MatchedInstances
 from cordlesion.metrics.instances import MultiSpineScore as MultiSpineScore
+from cordlesion.metrics.instances import lesions_of_labels as lesions_of_labels
 from cordlesion.metrics.instances import match_components as match_components
 from cordlesion.metrics.instances import match_instances as match_instances
 from cordlesion.metrics.instances import multi_spine_score as multi_spine_score

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.io.arrays import Mask
-from cordlesion.metrics.lesion import every_component, find_overlaps
+from cordlesion.metrics.lesion import Lesions, checked_lesions, lesion_overlaps
 from cordlesion.metrics.overlap import Overlaps
 from cordlesion.metrics.rules import LesionRule, resolve_rule
 from cordlesion.metrics.surface import USUAL_LOAD, normalised_dice, surface_distances
@@ -87,8 +87,8 @@ def relative_volume_difference(
 
 
 def split_lesions(
-    reference: npt.ArrayLike,
-    prediction: npt.ArrayLike,
+    reference: Lesions,
+    prediction: Lesions,
     spacing_mm: Sequence[float],
     *,
     rule: str | LesionRule = "study",
@@ -96,10 +96,11 @@ def split_lesions(
     """Count the lesions that the prediction splits: each holds more than half of two or more predicted lesions.
 
     Args:
-        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        reference: Booleans, or 0 and 1, shape (X, Y, Z); or lesions that are given, each as it is, from
+            :func:`cordlesion.lesions_of_labels`.
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
-        rule: What a lesion is: its connectivity and minimum volume.
+        rule: What a lesion is: its connectivity in a mask, and its minimum volume.
 
     References:
         The match by more than half is that of Matula et al., PLOS ONE 2015.
@@ -117,8 +118,8 @@ def split_lesions(
 
 
 def merged_lesions(
-    reference: npt.ArrayLike,
-    prediction: npt.ArrayLike,
+    reference: Lesions,
+    prediction: Lesions,
     spacing_mm: Sequence[float],
     *,
     rule: str | LesionRule = "study",
@@ -145,6 +146,8 @@ class FurtherMetric:
     """Where it comes from."""
     of_surfaces: bool = False
     """Whether it is a distance between surfaces, of which lesions of the cord have little."""
+    of_lesions: bool = False
+    """Whether it counts lesions, so that it takes those of :func:`cordlesion.lesions_of_labels` as they are."""
 
 
 FURTHER_METRICS: Mapping[str, FurtherMetric] = MappingProxyType(
@@ -204,6 +207,7 @@ FURTHER_METRICS: Mapping[str, FurtherMetric] = MappingProxyType(
             "(`study`) defines a lesion",
             False,
             "Matula et al., PLOS ONE 2015",
+            of_lesions=True,
         ),
         "merged_lesions": FurtherMetric(
             merged_lesions,
@@ -212,6 +216,7 @@ FURTHER_METRICS: Mapping[str, FurtherMetric] = MappingProxyType(
             "(`study`) defines a lesion",
             False,
             "Matula et al., PLOS ONE 2015",
+            of_lesions=True,
         ),
     }
 )
@@ -226,12 +231,11 @@ def _checked(reference: npt.ArrayLike, prediction: npt.ArrayLike, spacing_mm: Se
 
 
 def _lesion_overlaps(
-    reference: npt.ArrayLike, prediction: npt.ArrayLike, spacing_mm: Sequence[float], rule: str | LesionRule
+    reference: Lesions, prediction: Lesions, spacing_mm: Sequence[float], rule: str | LesionRule
 ) -> Overlaps:
-    resolved = resolve_rule(rule)
-    masks = _checked(reference, prediction, spacing_mm)
-    found = find_overlaps(*(every_component(mask, resolved.connectivity) for mask in masks))
-    return found.without_small(resolved.min_voxels(voxel_volume_mm3(spacing_mm)))
+    resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
+    found = lesion_overlaps(*checked_lesions(reference, prediction), resolved.connectivity)
+    return found.without_small(resolved.min_voxels(voxel_mm3))
 
 
 def _n_holding_several(overlaps: Overlaps) -> int:

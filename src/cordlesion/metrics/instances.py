@@ -12,9 +12,17 @@ import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, FloatArray, IntArray
-from cordlesion.metrics.lesion import Components, every_component, find_overlaps
+from cordlesion.metrics.lesion import (
+    CheckedLesions,
+    Components,
+    Lesions,
+    checked_lesions,
+    components_of,
+    find_overlaps,
+    mask_of,
+)
 from cordlesion.metrics.rules import RULES
-from cordlesion.metrics.voxel import bounding_box, checked_array, checked_mask, require_same_shape
+from cordlesion.metrics.voxel import bounding_box, checked_array, require_same_shape
 
 MULTI_SPINE_RATES = (0.25, 0.5, 1.0, 2.0, 3.0)
 """False lesions per image at which the challenge measures the sensitivity."""
@@ -82,7 +90,34 @@ def match_instances(
             "needed for each."
         )
     present = np.flatnonzero(np.bincount(masks[1].ravel(), minlength=n_predicted + 1)[1:])
-    return _match(_numbered(masks[0]), _numbered(masks[1]), p[present], min_iou)
+    return match_given(_numbered(masks[0]), _numbered(masks[1]), p[present], min_iou)
+
+
+def lesions_of_labels(labels: npt.ArrayLike, name: str = "instance map") -> Components:
+    """Return the lesions of an instance map, each as it is: touching lesions stay apart, and pieces stay together.
+
+    Args:
+        labels: Whole numbers, 0 outside and another number for each lesion, shape (X, Y, Z).
+        name: What to call it in messages.
+
+    Returns:
+        The lesions in the order of their numbers, for :func:`cordlesion.evaluate` and its like in place of a mask.
+
+    Raises:
+        CordlesionError: Numbers are not whole, or below 0.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> touching = np.zeros((8, 8, 8), int)
+        >>> touching[2:4], touching[4:6] = 1, 2
+        >>> lesions = cordlesion.lesions_of_labels(touching)
+        >>> cordlesion.evaluate(touching > 0, touching > 0, (1, 1, 1)).n_reference_lesions
+        1
+        >>> cordlesion.evaluate(lesions, lesions, (1, 1, 1)).n_reference_lesions
+        2
+    """
+    return _numbered(_checked_labels(labels, name))
 
 
 def multi_spine_score(
@@ -130,13 +165,11 @@ def weighted_multi_spine_scores(
     return np.array([_score(curves.at(of_sample), rates).score for of_sample in weights])
 
 
-def match_components(
-    reference: npt.ArrayLike, prediction: npt.ArrayLike, probability: npt.ArrayLike
-) -> MatchedInstances:
+def match_components(reference: Lesions, prediction: Lesions, probability: npt.ArrayLike) -> MatchedInstances:
     """Match the 26-connected components of two masks; the probability of a predicted one is the highest in it.
 
     Args:
-        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        reference: Booleans, or 0 and 1, shape (X, Y, Z); or lesions that are given, from :func:`lesions_of_labels`.
         prediction: The same: which voxels of the map are lesion.
         probability: Values in [0, 1], shape (X, Y, Z).
 
@@ -152,21 +185,29 @@ def match_components(
         >>> found.detected_at.tolist(), found.false.tolist()
         ([0.6], [0.9])
     """
-    masks = checked_mask(reference, "reference"), checked_mask(prediction, "prediction")
-    require_same_shape(*masks, "prediction")
-    p = checked_array(probability, "probability map")
-    require_same_shape(masks[0], p, "probability map")
-    lesions, candidates = (every_component(mask, RULES["multi_spine"].connectivity) for mask in masks)
-    box = bounding_box(masks[1])
-    inside = masks[1][box]
-    peaks = np.zeros(len(candidates.sizes))
-    np.maximum.at(peaks, candidates.labels[box][inside] - 1, p[box][inside])
-    return _match(lesions, candidates, peaks, MULTI_SPINE_IOU)
+    lesions, candidates = checked_lesions(reference, prediction)
+    mask, p = mask_of(candidates), checked_array(probability, "probability map")
+    require_same_shape(mask, p, "probability map")
+    numbered = components_of(candidates, RULES["multi_spine"].connectivity)
+    box = bounding_box(mask)
+    inside = mask[box]
+    peaks = np.zeros(len(numbered.sizes))
+    np.maximum.at(peaks, numbered.labels[box][inside] - 1, p[box][inside])
+    return match_given(lesions, numbered, peaks)
 
 
-def _match(lesions: Components, candidates: Components, p: FloatArray, min_iou: float) -> MatchedInstances:
-    """Match lesions with candidates, of which ``p`` has the probabilities, shape (C,)."""
-    found = find_overlaps(lesions, candidates)
+def match_given(
+    reference: CheckedLesions, candidates: Components, p: FloatArray, min_iou: float = MULTI_SPINE_IOU
+) -> MatchedInstances:
+    """Match lesions, of a mask its 26-connected components, with candidates that are given.
+
+    Args:
+        reference: A mask, or its lesions where they are given.
+        candidates: The predicted lesions, on the same grid.
+        p: Their probabilities, shape (C,).
+        min_iou: Least intersection over union.
+    """
+    found = find_overlaps(components_of(reference, RULES["multi_spine"].connectivity), candidates)
     matched = found.iou >= min_iou
     detected_at = np.full(len(found.sizes), -1.0)
     np.maximum.at(detected_at, found.lesions[matched], p[found.candidates[matched]])
@@ -215,10 +256,10 @@ def _score(curve: tuple[FloatArray, FloatArray], rates: Sequence[float]) -> Mult
 
 def _numbered(labels: IntArray) -> Components:
     """Return the lesions of an image, numbered from 1 without gaps in the order of their numbers."""
-    numbers, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    n_outside = int(numbers[0] == 0)
-    numbered = places.reshape(labels.shape).astype(np.int32) + (1 - n_outside)
-    return Components(numbered, sizes[n_outside:])
+    inside, numbered = labels > 0, np.zeros(labels.shape, np.int32)
+    numbers, places, sizes = np.unique(labels[inside], return_inverse=True, return_counts=True)
+    numbered[inside] = places + 1
+    return Components(numbered, sizes, numbers)
 
 
 def _checked_labels(labels: npt.ArrayLike, name: str) -> IntArray:

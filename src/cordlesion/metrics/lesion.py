@@ -16,14 +16,16 @@ published by the same laboratory; the points that the paper leaves open are sett
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.io.arrays import Int32Array, IntArray, Mask
 from cordlesion.metrics.overlap import Overlaps, detect, side_by_side
 from cordlesion.metrics.rules import CONNECTIVITY_RANK, LesionRule
-from cordlesion.metrics.voxel import UNDEFINED, Scores, bounding_box
+from cordlesion.metrics.voxel import UNDEFINED, Scores, bounding_box, checked_mask, require_same_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,20 @@ class Components:
     """Number of the lesion (from 1) at each voxel, 0 outside; shape (X, Y, Z)."""
     sizes: IntArray
     """Voxels of each lesion; lesion k has size ``sizes[k - 1]``."""
+    numbers: IntArray | None = None
+    """Its number in the instance map that it comes from, shape (L,); None where it comes from a mask."""
+
+    @property
+    def mask(self) -> Mask:
+        """Which voxels are lesion."""
+        inside: Mask = self.labels > 0
+        return inside
+
+
+Lesions: TypeAlias = npt.ArrayLike | Components
+"""A mask, whose lesions are its connected components; or lesions that are given, as those of an instance map."""
+CheckedLesions: TypeAlias = Mask | Components
+"""The same, with a mask of booleans."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,41 @@ def every_component(mask: Mask, connectivity: int) -> Components:
     n = ndimage.label(inside, ndimage.generate_binary_structure(3, CONNECTIVITY_RANK[connectivity]), output=found)
     labels[box] = found
     return Components(labels, np.bincount(found.ravel(), minlength=n + 1)[1:])
+
+
+def checked_lesions(reference: Lesions, prediction: Lesions) -> tuple[CheckedLesions, CheckedLesions]:
+    """Return the lesions of a scan, with masks as booleans.
+
+    Raises:
+        CordlesionError: Shapes differ, or a mask is not 3-D, empty, or with values other than 0 and 1.
+    """
+    first, second = (
+        one if isinstance(one, Components) else checked_mask(one, name)
+        for one, name in ((reference, "reference"), (prediction, "prediction"))
+    )
+    require_same_shape(_voxels(first), _voxels(second), "prediction")
+    return first, second
+
+
+def mask_of(lesions: CheckedLesions) -> Mask:
+    """Return which voxels are lesion."""
+    return lesions.mask if isinstance(lesions, Components) else lesions
+
+
+def lesion_overlaps(reference: CheckedLesions, prediction: CheckedLesions, connectivity: int) -> Overlaps:
+    """Count the voxels that lesions and candidates of every size share.
+
+    Args:
+        reference: A mask, or its lesions where they are given.
+        prediction: The same.
+        connectivity: Of the components of masks: 6, 18 or 26.
+    """
+    return find_overlaps(*(components_of(one, connectivity) for one in (reference, prediction)))
+
+
+def components_of(lesions: CheckedLesions, connectivity: int) -> Components:
+    """Return lesions of every size: those that are given, or the connected components of a mask."""
+    return lesions if isinstance(lesions, Components) else every_component(lesions, connectivity)
 
 
 def find_overlaps(reference: Components, prediction: Components) -> Overlaps:
@@ -132,6 +183,10 @@ def count_by_part(
     candidates = candidates[together.candidate_sizes >= min_voxels]
     counted = (lesions, lesions[detected], candidates, candidates[true])
     return np.stack([np.bincount(parts, minlength=n_parts) for parts in counted], axis=1)
+
+
+def _voxels(lesions: CheckedLesions) -> Mask | Int32Array:
+    return lesions.labels if isinstance(lesions, Components) else lesions
 
 
 def _parts(components: Sequence[IntArray]) -> IntArray:

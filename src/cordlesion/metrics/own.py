@@ -14,6 +14,7 @@ from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.import_path import import_object, is_import_path
 from cordlesion.io.probability import binarize
 from cordlesion.metrics.further import FURTHER_METRICS
+from cordlesion.metrics.lesion import CheckedLesions, mask_of
 
 MetricFunction: TypeAlias = Callable[..., Any]
 """``function(reference, prediction, spacing_mm)`` of two boolean masks (X, Y, Z) and the voxel size: one number."""
@@ -30,26 +31,28 @@ class OwnMetric:
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Keyword arguments of the function."""
     higher_is_better: bool = True
+    of_lesions: bool = False
+    """Whether the function takes lesions that are given; any other gets masks."""
 
-    def measure(self, reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> float:
-        """Compare two masks.
+    def measure(self, reference: CheckedLesions, prediction: CheckedLesions, spacing_mm: Sequence[float]) -> float:
+        """Compare two masks, or the lesions of instance maps.
 
         Raises:
             CordlesionError: The function fails, or gives no number, or an infinite one.
         """
+        masks = mask_of(reference), mask_of(prediction)
+        compared = (reference, prediction) if self.of_lesions else masks
         spacing = tuple(float(step) for step in spacing_mm)
         try:
-            found = self.function(reference, prediction, spacing, **self.parameters)
+            found = self.function(*compared, spacing, **self.parameters)
         except (Exception, SystemExit) as error:  # the user's code can raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise CordlesionError(
-                f"the metric {self.name} fails on {_describe(reference, prediction)} ({reason})"
-            ) from error
+            raise CordlesionError(f"the metric {self.name} fails on {_describe(*masks)} ({reason})") from error
         if np.ndim(found) or not isinstance(found, int | float | np.number | np.bool_) or math.isinf(found):
             shown = f"an array of the shape {np.shape(found)}" if np.ndim(found) else f"{found!s:.60}"
             raise CordlesionError(
-                f"the metric {self.name} gives {shown} on {_describe(reference, prediction)}; a finite number is "
-                "needed, or NaN where it is undefined"
+                f"the metric {self.name} gives {shown} on {_describe(*masks)}; a finite number is needed, or NaN where "
+                "it is undefined"
             )
         return float(found)
 
@@ -119,7 +122,8 @@ def metric_of(
         raise CordlesionError(
             f"The metric {name} is no function; one of (reference, prediction, spacing_mm) is needed."
         )
-    metric = OwnMetric(name, function, dict(parameters or {}))
+    of_lesions = any(one.function is function and one.of_lesions for one in FURTHER_METRICS.values())
+    metric = OwnMetric(name, function, dict(parameters or {}), of_lesions=of_lesions)
     lesion, nothing = np.zeros((2, 8, 8, 8), dtype=bool)
     lesion[2:5, 2:5, 2:5] = True
     other = np.roll(lesion, 1, axis=0)

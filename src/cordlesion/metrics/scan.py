@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.io.arrays import FloatArray, IntArray, Mask
 from cordlesion.io.html import html_rows
-from cordlesion.metrics.lesion import count_detected, every_component, find_overlaps
+from cordlesion.metrics.lesion import Lesions, checked_lesions, count_detected, lesion_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
 from cordlesion.metrics.table import METRICS, ScanFacts
-from cordlesion.metrics.voxel import checked_mask, require_same_shape, voxel_volume_mm3
+from cordlesion.metrics.voxel import voxel_volume_mm3
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,16 @@ class LesionMatches:
 
 
 def evaluate(
-    reference: npt.ArrayLike,
-    prediction: npt.ArrayLike,
+    reference: Lesions,
+    prediction: Lesions,
     spacing_mm: Sequence[float],
     rule: str | LesionRule = "study",
 ) -> ScanMetrics:
     """Compare a predicted mask with the reference.
 
     Args:
-        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        reference: Booleans, or 0 and 1, shape (X, Y, Z); or lesions that are given, each as it is, from
+            :func:`cordlesion.lesions_of_labels`.
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
         rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
@@ -107,13 +107,13 @@ def evaluate(
         (0.75, 1.0, 16.0)
     """
     resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
-    overlaps = _overlaps(_checked_pair(reference, prediction), resolved.connectivity)
+    overlaps = lesion_overlaps(*checked_lesions(reference, prediction), resolved.connectivity)
     return scan_metrics(overlaps, resolved, voxel_mm3)
 
 
 def evaluate_rules(
-    reference: npt.ArrayLike,
-    prediction: npt.ArrayLike,
+    reference: Lesions,
+    prediction: Lesions,
     spacing_mm: Sequence[float],
     rules: Mapping[str, LesionRule] = RULES,
 ) -> dict[str, ScanMetrics]:
@@ -122,7 +122,8 @@ def evaluate_rules(
     Masks are labelled once per connectivity. Voxel scores and volumes are the same under every rule.
 
     Args:
-        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        reference: Booleans, or 0 and 1, shape (X, Y, Z); or lesions that are given, each as it is, from
+            :func:`cordlesion.lesions_of_labels`.
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
         rules: By name.
@@ -147,21 +148,22 @@ def evaluate_rules(
         any_overlap 1
         iou50 0
     """
-    voxel_mm3, masks = voxel_volume_mm3(spacing_mm), _checked_pair(reference, prediction)
-    overlaps = {n: _overlaps(masks, n) for n in {rule.connectivity for rule in rules.values()}}
+    voxel_mm3, lesions = voxel_volume_mm3(spacing_mm), checked_lesions(reference, prediction)
+    overlaps = {n: lesion_overlaps(*lesions, n) for n in {rule.connectivity for rule in rules.values()}}
     return {name: scan_metrics(overlaps[rule.connectivity], rule, voxel_mm3) for name, rule in rules.items()}
 
 
 def match_lesions(
-    reference: npt.ArrayLike,
-    prediction: npt.ArrayLike,
+    reference: Lesions,
+    prediction: Lesions,
     spacing_mm: Sequence[float],
     rule: str | LesionRule = "study",
 ) -> LesionMatches:
     """Find out of every lesion of a scan whether it is detected, and of every predicted one whether it is true.
 
     Args:
-        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        reference: Booleans, or 0 and 1, shape (X, Y, Z); or lesions that are given, each as it is, from
+            :func:`cordlesion.lesions_of_labels`.
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
         rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
@@ -170,7 +172,7 @@ def match_lesions(
         CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.
     """
     resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
-    overlaps = _overlaps(_checked_pair(reference, prediction), resolved.connectivity)
+    overlaps = lesion_overlaps(*checked_lesions(reference, prediction), resolved.connectivity)
     overlaps = overlaps.without_small(resolved.min_voxels(voxel_mm3))
     detected, true = detect(overlaps, resolved)
     volumes, predicted_volumes = (
@@ -215,13 +217,3 @@ def scan_metrics_of(facts: ScanFacts) -> ScanMetrics:
     """Return all metrics of a scan from its counts."""
     values: dict[str, Any] = {name: metric.measure(facts) for name, metric in METRICS.items()}
     return ScanMetrics(**values)
-
-
-def _checked_pair(reference: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Mask, Mask]:
-    masks = checked_mask(reference, "reference"), checked_mask(prediction, "prediction")
-    require_same_shape(*masks, "prediction")
-    return masks
-
-
-def _overlaps(masks: tuple[Mask, Mask], connectivity: int) -> Overlaps:
-    return find_overlaps(*(every_component(mask, connectivity) for mask in masks))

@@ -36,6 +36,16 @@ def list_masks(folder: Path) -> list[Path]:
     return [path for path in found if _numbered_mask(path) not in masks]
 
 
+def list_instances(folder: Path) -> list[Path]:
+    """Return the instance maps in a folder: the files that are named ``*_dseg``; where there is none, its NIfTI files.
+
+    Raises:
+        CordlesionError: As :func:`list_maps`.
+    """
+    found = of_folds(folder, list_part(folder, "labels"))
+    return [path for path in found if file_stem(path).endswith("_dseg")] or found
+
+
 def _numbered_mask(path: Path) -> Path | None:
     """Return the mask whose numbered lesions (`cut --instances`) a file of this name holds; None for other names."""
     stem = file_stem(path)

@@ -1,13 +1,18 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cordlesion.config import ComparatorConfig, PreprocessConfig
+from cordlesion.config import PACKAGED_BUNDLE, ComparatorConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import save_bundle
+from cordlesion.model.bundle_updates import set_lesion_calibration, set_threshold
 from cordlesion.study.comparators.match import comparator_table, match_comparator, require_files
 from cordlesion.study_folder.tables import COMPARATORS
+from cordlesion.threshold import LesionCalibration
+from cordlesion.threshold.rules import GlobalThreshold
 from support.comparator_files import save_softmax
 from support.models import untrained_bundle
 
@@ -108,6 +113,21 @@ def test_any_file_of_a_bundle_changes_what_it_predicts(tmp_path):
     assert match(tmp_path, "bundle").origin("sub-01_ses-01") != before.origin("sub-01_ses-01")
     (row,) = comparator_table([before], MEASURED, tmp_path / "study").to_dict("records")
     assert (row["state"], row["file"], row["scan_id"]) == ("used", "..", "n/a")
+
+
+def test_the_chance_that_its_lesions_are_real_changes_no_map_of_a_model(tmp_path):
+    model = shutil.copytree(PACKAGED_BUNDLE, tmp_path / "model")
+    set_threshold(model, GlobalThreshold.given(0.6))  # which has no calibration
+    found = match(model, "bundle")
+    assert found.hashes["model.json"] == file_hash(model / "model.json")  # as before there was any
+    set_lesion_calibration(model, LesionCalibration(
+        peak=0.1, mean=1 / 3, volume=0, shift=-2, threshold_rule=0.6, lesion_rule="study",
+        n_lesions=30, n_real=12, n_subjects=9,
+    ))  # fmt: skip
+    assert match(model, "bundle").fingerprint == found.fingerprint
+    assert found.hashes["model.json"] != file_hash(model / "model.json")
+    set_threshold(model, GlobalThreshold.given(0.5))
+    assert match(model, "bundle").fingerprint != found.fingerprint
 
 
 def test_a_model_keeps_its_preprocessing_but_for_the_source_of_centerlines(tmp_path):

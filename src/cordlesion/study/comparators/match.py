@@ -1,5 +1,6 @@
 """Which file of a comparator belongs to which scan, by BIDS entities, and how each file is used."""
 
+import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import show_message
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import json_text
 from cordlesion.nnunet.predictions import of_folds
 from cordlesion.study_folder.tables import COMPARATORS
 
@@ -30,6 +33,7 @@ USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "miss
 """States of a file: measured; of a scan that is not measured; of no scan of the dataset; absent."""
 _SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
 _MOST_MISSING = 20
+_CARD, _CHANCE = "model.json", "lesion_calibration"
 _NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks": MASK_NAMES, "npz": ()}
 
 
@@ -207,8 +211,16 @@ def _bundle(config: ComparatorConfig) -> Comparator:
             f"{config.path}: this model cuts its probabilities at {cut:g} by itself and gives masks, which have no "
             f"threshold to be tuned. Set `threshold: {cut:g}` of the comparator {config.name!r}."
         )
-    hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files_below(config.path)}
+    hashes = {path.relative_to(config.path).as_posix(): _model_hash(path) for path in files_below(config.path)}
     return Comparator(config, {}, hashes, preprocess=card.cord_settings)
+
+
+def _model_hash(path: Path) -> str:
+    """Return the hash of a file of a model; of a card as it is without the chance of lesions, which changes no map."""
+    card = read_json(path, dict) if path.name == _CARD else {}
+    if card.pop(_CHANCE, None) is None:
+        return file_hash(path)
+    return hashlib.sha256(json_text(card).encode()).hexdigest()
 
 
 def _given(config: ComparatorConfig) -> list[ScanFile]:
