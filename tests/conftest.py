@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import multiprocessing.context
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -62,6 +63,17 @@ def shared() -> Callable[..., Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def ready_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take processes that start from nothing (the method "spawn") from a server that has imported torch already.
+
+    They inherit as little of this process (the method "forkserver"), but start in a moment.
+    """
+    contexts = vars(multiprocessing.context)["_concrete_contexts"]
+    contexts["forkserver"].set_forkserver_preload(["cordlesion.study.train", "cordlesion.training.fit", "pytest"])
+    monkeypatch.setitem(contexts, "spawn", contexts["forkserver"])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from cordlesion.explorer.site import ASSETS, Site
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 from cordlesion.study.run import run_study
+from support.plain_report import without_pictures
 
 
 def test_the_export_has_the_files_of_the_server(exported: Path) -> None:
@@ -123,7 +124,7 @@ def test_the_report_links_to_it(cli: Callable[..., Any], reported: tuple[Path, s
     link = 'href="explorer/index.html"'
     assert printed.split() == [f"{study}/report.html"]
     assert link not in (study / "report.html").read_text()
-    with few_scans():
+    with few_scans(), without_pictures():
         both = cli("report", study, "--explorer", "--quiet")
     assert (both.status, both.output.split()) == (0, [f"{study}/explorer/index.html", f"{study}/report.html"])
     assert link in (study / "report.html").read_text()
