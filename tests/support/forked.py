@@ -23,7 +23,7 @@ from pathlib import Path
 IMPORTED = (
     *("torch", "pandas", "nibabel", "pydantic", "safetensors.torch", "scipy.ndimage", "scipy.stats"),
     *("matplotlib.figure", "matplotlib.backends.backend_svg", "cyclopts", "rich.progress", "jinja2"),
-    *("pytest", "hypothesis.extra.numpy"),
+    *("lightning.pytorch", "pytest"),
 )
 
 
