@@ -105,7 +105,7 @@ def reported(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     )
     shutil.rmtree(study / "explorer")
     printed = StringIO()
-    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+    with contextlib.redirect_stdout(printed), without_pictures(), pytest.raises(SystemExit):
         main(["report", str(study), "--quiet"])
     return study, printed.getvalue()
 

@@ -372,7 +372,7 @@ def test_a_new_folder_that_was_not_filled_is_filled_by_the_same_command(tmp_path
         pass
 
 
-SIMULATION = "from cordlesion.simulate.cohort import simulate_cohort as s; s({!r}, scans=6, jobs=2)"
+SIMULATION = "from cordlesion.simulate.cohort import simulate_cohort as s; s({!r}, scans=4, jobs=2)"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
@@ -397,7 +397,7 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, monkeypatc
     assert "BrokenProcessPool" not in printed
     write_text(tmp_path / "cohort" / ".part-abcdefgh-x", "left")
     monkeypatch.setattr("cordlesion.simulate.cohort.simulate_all", lambda *_: [])
-    simulate_cohort(tmp_path / "cohort", scans=6)
+    simulate_cohort(tmp_path / "cohort", scans=4)
     assert not list((tmp_path / "cohort").rglob(".part-*"))
 
 
