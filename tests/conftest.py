@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import multiprocessing.context
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -34,6 +35,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+# The files of a group use one costly fixture of the session: the page of the explorer, the report of the fake study.
+TOGETHER = {
+    "explorer": ("tests/explorer/",),
+    "report": (
+        *("tests/pictures/test_report_page.py", "tests/report/test_page.py", "tests/report/test_example_report.py"),
+        "tests/report/sections/test_section_points.py",
+    ),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a file to one process (``--dist loadfile``), and files that share a costly fixture to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Chromium, or a skip where there is none; one for all tests, because playwright starts only once in a process."""
@@ -62,6 +86,25 @@ def shared() -> Callable[..., Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def ready_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take processes that start from nothing (the method "spawn") from a server that has imported torch already.
+
+    They inherit as little of this process (the method "forkserver"), but start in a moment.
+    """
+    contexts = vars(multiprocessing.context)["_concrete_contexts"]
+    contexts["forkserver"].set_forkserver_preload(["cordlesion.study.train", "cordlesion.training.fit", "pytest"])
+    monkeypatch.setitem(contexts, "spawn", contexts["forkserver"])
+
+
+@pytest.fixture
+def plain_montage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing into the picture and the page of a segmented scan: a montage takes most of the time of `segment`."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr("cordlesion.pictures.montage.montage", lambda *_, **__: Figure((1, 1)))
 
 
 @dataclass(frozen=True)

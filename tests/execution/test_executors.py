@@ -54,6 +54,7 @@ def test_trainings_that_fail_are_reported_and_the_others_done():
     assert outcomes[2].fault.endswith("ZeroDivisionError: two")
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_trainings_side_by_side_have_devices_of_their_own_and_die_alone():
     outcomes = map_side_by_side(work_or_die, NUMBERS, ["gpu-a"])
     assert outcomes[0].result == (0, "gpu-a")

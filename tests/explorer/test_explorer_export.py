@@ -21,6 +21,7 @@ from cordlesion.explorer.site import ASSETS, Site
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 from cordlesion.study.run import run_study
+from support.plain_report import without_pictures
 
 
 def test_the_export_has_the_files_of_the_server(exported: Path) -> None:
@@ -104,7 +105,7 @@ def reported(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     )
     shutil.rmtree(study / "explorer")
     printed = StringIO()
-    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+    with contextlib.redirect_stdout(printed), without_pictures(), pytest.raises(SystemExit):
         main(["report", str(study), "--quiet"])
     return study, printed.getvalue()
 
@@ -123,7 +124,7 @@ def test_the_report_links_to_it(cli: Callable[..., Any], reported: tuple[Path, s
     link = 'href="explorer/index.html"'
     assert printed.split() == [f"{study}/report.html"]
     assert link not in (study / "report.html").read_text()
-    with few_scans():
+    with few_scans(), without_pictures():
         both = cli("report", study, "--explorer", "--quiet")
     assert (both.status, both.output.split()) == (0, [f"{study}/explorer/index.html", f"{study}/report.html"])
     assert link in (study / "report.html").read_text()

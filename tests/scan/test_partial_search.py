@@ -31,6 +31,8 @@ LOST = Centerline(
 )
 WHOLE = replace(LOST, ends=Ends("brainstem", "border"))
 
+pytestmark = pytest.mark.usefixtures("plain_montage")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):

@@ -27,6 +27,8 @@ from support.models import THRESHOLD, untrained_bundle
 from support.strategies import make_scan
 from support.tiny import write_scan
 
+pytestmark = pytest.mark.usefixtures("plain_montage")
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
@@ -51,7 +53,8 @@ def label_of(cohort, kind, n=1):
     return cohort / f"derivatives/labels/sub-{n:02d}/anat/sub-{n:02d}_label-{kind}_seg.nii.gz"
 
 
-def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
+def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path, monkeypatch):
+    monkeypatch.undo()  # with the real montage
     assert segment_files([scan_of(cohort)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline")]) == {}
     names = [
         "label-lesion_mask.json",

@@ -25,6 +25,8 @@ CURVE = Centerline(np.full(2, 12.0), np.full(2, 12.0), np.array([2.0, 37.0]), 0.
 SCAN = "cohort/sub-01/anat/sub-01_T2w.nii.gz"
 LABELS = "cohort/derivatives/labels/sub-01/anat/sub-01_label-{}_seg.nii.gz"
 
+pytestmark = pytest.mark.usefixtures("plain_montage")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):

@@ -26,6 +26,8 @@ KEYS = ["path", "cmdline", "command", "sctVersion", "dataset", "subject", "contr
         "backgroundImage", "overlayImage", "date", "rank", "qc"]  # fmt: skip
 STRAIGHT = Centerline(np.full(2, 12.0), np.full(2, 12.0), np.array([5.0, 34.0]))
 
+pytestmark = pytest.mark.usefixtures("plain_montage")
+
 
 def scan_at(path, orientation="LAS", spacing=(0.6, 0.6, 0.6)):
     scan = make_scan(orientation, spacing, (24, 24, 40), (0, 0, 0), seed=0)

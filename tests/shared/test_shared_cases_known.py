@@ -1,12 +1,11 @@
 """Every folder of small inputs that went wrong once is walked by a test."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.forked import run_forked
 from support.tiny import make_cohort
 
 TESTS = Path(__file__).parents[1]
@@ -29,8 +28,9 @@ def test_a_study_runs_on_a_file_system_without_locks(shared, tmp_path, code):
     study = make_cohort(tmp_path)
     paths = [shared("cases", "io", "10_no_locks"), TESTS.parent / "src"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "NOLOCK": code, "COLUMNS": "500"}
-    command = [sys.executable, "-m", "cordlesion", "study", "run", study, "--until", "split"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # Python imports sitecustomize when it starts, and a fork has started already.
+    program = "import sitecustomize, sys; from cordlesion.cli.app import main; sys.argv[0] = 'cordlesion'; main()"
+    ended = run_forked("-c", program, "study", "run", study, "--until", "split", variables=environment)
     assert ended.returncode == 0, ended.stderr
     assert "its file system has no locks" in ended.stdout
     assert (tmp_path / "study/splits.tsv").is_file()

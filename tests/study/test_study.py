@@ -25,6 +25,7 @@ from cordlesion.study.setup import read_study_to_run
 from cordlesion.study.status import study_status
 from cordlesion.study.train import train_runs
 from cordlesion.study_folder.folder import StudyFolder
+from support.forked import run_forked
 from support.tiny import KILLER, make_cohort, write_scan
 
 
@@ -54,7 +55,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 def test_a_killed_study_ends_with_the_same_bytes(finished, tmp_path, pattern, count):
     shutil.copytree(finished.parent / "cohort", tmp_path / "cohort")
     file = Path(shutil.copy(finished, tmp_path))
-    killed = subprocess.run([sys.executable, "-c", KILLER, file, pattern, str(count)], check=False)
+    killed = run_forked("-c", KILLER, file, pattern, count)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "study" / "evaluation.tsv").exists()
     run_study(read_study(file), until="evaluate")

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -29,6 +27,7 @@ from cordlesion.study_folder.results import read_results
 from cordlesion.threshold import FINE_THRESHOLDS, choose_threshold
 from oracles.postprocess_oracle import naive_removal
 from support.declared import declared, written_tables
+from support.forked import run_forked
 from support.tiny import KILLER, make_cohort
 
 FOLDS = (1, 2)
@@ -162,7 +161,7 @@ def test_the_sweep_of_each_minimum_volume_is_that_of_maps_without_smaller_compon
 def test_a_killed_study_of_several_folds_ends_with_the_same_bytes(finished, tmp_path, pattern, count):
     shutil.copytree(finished.parent / "cohort", tmp_path / "cohort")
     file = Path(shutil.copy(finished, tmp_path))
-    killed = subprocess.run([sys.executable, "-c", KILLER, file, pattern, str(count)], check=False)
+    killed = run_forked("-c", KILLER, file, pattern, count)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "study" / "evaluation.tsv").exists()
     run_study(read_study(file), until="evaluate")
@@ -213,9 +212,16 @@ def test_the_test_set_of_a_fold_stays_closed_without_its_threshold(copy):
         evaluate_test(study)
 
 
-def test_the_report_pools_the_folds(copy):
-    run_study(read_study(copy))
-    results = read_results(copy.parent / "study")
+@pytest.fixture(scope="module")
+def reported(finished, tmp_path_factory):
+    """A copy of the study with its report."""
+    copy = Path(shutil.copytree(finished.parent, tmp_path_factory.mktemp("reported") / "copy"))
+    run_study(read_study(copy / "study.yaml"))
+    return copy / "study"
+
+
+def test_the_report_pools_the_folds(reported):
+    results = read_results(reported)
     (run,) = results.runs
     tuned = results.evaluated(run, "test", results.tuned[run])
     evaluation = read_table(results.folder.evaluation)
@@ -226,17 +232,14 @@ def test_the_report_pools_the_folds(copy):
         training, chosen = results.tested_by(run, own.index[0])
         assert (training.name, chosen["threshold"]) == (run_name(fold), t)
     assert sorted(tuned.index) == [f"sub-{n:02d}" for n in range(1, 13)]
-    page = (copy.parent / "study/report.html").read_text()
-    assert "12 scans" in page
+    assert "12 scans" in (reported / "report.html").read_text()
 
 
-def test_every_fold_is_reported_at_its_own_threshold(copy):
-    run_study(read_study(copy), until="report")
-    folder = copy.parent / "study"
-    results = read_results(folder)
-    page = (folder / "report.html").read_text()
-    written = read_table(folder / "thresholds.tsv")
-    sweep = read_table(folder / "sweep.tsv")
+def test_every_fold_is_reported_at_its_own_threshold(reported):
+    results = read_results(reported)
+    page = (reported / "report.html").read_text()
+    written = read_table(reported / "thresholds.tsv")
+    sweep = read_table(reported / "sweep.tsv")
     (run,) = results.tuned
     changes = []
     for choice in written.itertuples():

@@ -19,6 +19,7 @@ from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.training import curves
 from oracles.postprocess_oracle import naive_removal
+from support.plain_report import without_pictures
 from support.tiny import make_cohort
 
 RUN = "tversky_seed-0"
@@ -180,7 +181,9 @@ def test_a_logger_that_is_not_installed_is_reported_before_any_work(tmp_path, cl
 
 
 def test_the_report_states_how_its_numbers_were_made(study):
-    run_study(change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}"))
+    changed = change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}")
+    with without_pictures():
+        run_study(changed)
     # The page states it once, above its tables; a caption that leaves the page alone takes it along.
     for name, times in (("report.html", 1), ("tables/captions.md", 2)):
         text = (study.parent / "study" / name).read_text()

@@ -22,6 +22,7 @@ from support.slurm_cluster import slurm, why_not
 from support.tiny import make_cohort
 
 CLUSTER = "cluster: {gpus: 0, cpus: 1, memory_gb: 1, scans_per_job: 8}\n"
+FEW_JOBS = CLUSTER.replace("8", "20")  # one for all scans: each imports torch, and trainings are two all the same
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def wait_for(found, seconds=120):
 def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_bytes(tmp_path):
     """One training gets the signal of a time limit; the other is requeued without a signal."""
     file = make_cohort(tmp_path)
-    file.write_text(file.read_text().replace("epochs: 3", "epochs: 30") + CLUSTER)
+    file.write_text(file.read_text().replace("epochs: 3", "epochs: 30") + FEW_JOBS)
     run_study(read_study(file), until="evaluate")
     (tmp_path / "slurm").mkdir()
     (tmp_path / "slurm/cohort").symlink_to(tmp_path / "cohort")

@@ -131,7 +131,7 @@ def naive_resample(scans, name):
     return cell if cell[1] > 0 else other if score >= 0 else None
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(sweep=sweeps(len(CELLS)), name=st.sampled_from(NAMES), seed=st.integers(0, 2**32))
 def test_choice_and_intervals_against_loops(sweep, name, seed):
     table = sweep_table(sweep, [{"minimum_volume_mm3": v, "threshold": t} for v, t in CELLS])

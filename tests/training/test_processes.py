@@ -157,6 +157,7 @@ def faulty(logits, lesion):
 """
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_what_ends_a_helper_in_the_middle_ends_the_training_at_once_with_its_words_and_place(tmp_path):
     (tmp_path / "own_faulty.py").write_text(FAULTY)
     plan = run(
@@ -207,6 +208,7 @@ def dies_when_ready(rank: Rank) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_a_helper_that_dies_is_reported_even_where_nothing_shows_it_to_the_first_process(monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(workers, "show_message", said.append)
@@ -223,6 +225,7 @@ def leaves(_: Rank) -> None:
     os._exit(3)
 
 
+@pytest.mark.usefixtures("ready_processes")
 def test_what_ends_a_helper_before_the_processes_meet_is_said():
     with (
         pytest.raises(CordlesionError, match="ended with status 3"),
