@@ -51,6 +51,8 @@ class RuleFile(BaseModel):
     n_subjects: Count = 0
     n_lesion_free: Count = 0
     n_left_out: Count = 0
+    n_groups: Count = 0
+    """Of scans that repeat each other, for the objective ``repeatability``."""
     rule: str | None = None
     """The lesion rule."""
     grid: str | None = None
