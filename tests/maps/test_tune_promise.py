@@ -68,6 +68,16 @@ def test_few_false_positives_cost_lesions(maps):
     assert [(one.risk, one.certainty, one.lesion_free) for one in choice.promises] == [("false_positives", 0.9, False)]
 
 
+def test_a_promise_that_breaks_the_condition_of_the_objective_says_so(maps, tmp_path, cli):
+    done = cli(
+        *("tune", *maps[36], "--objective", "lesion_sensitivity:0.5", "--at-most-missed", 0.15),
+        *("-o", tmp_path / "thresholds.json"),
+    )
+    assert done.status == 0  # one false positive per scan where no more than 15 % are missed
+    assert "(lesion_sensitivity:0.5 has no score here: its condition is not met; 36 scans" in said(done)
+    assert json.loads((tmp_path / "thresholds.json").read_text())["score"] is None
+
+
 def test_too_few_subjects_get_their_number_and_no_file(maps, tmp_path, cli):
     output = tmp_path / "thresholds.json"
     done = cli("tune", *maps[8], "--at-most-missed", 0.2, "-o", output)
