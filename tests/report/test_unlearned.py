@@ -106,6 +106,19 @@ def test_the_page_recommends_another_and_says_why(blind: StudyResults, findings:
     assert "BCE learned nothing" in write_without_pictures(blind.folder.root)
 
 
+def test_what_breaks_the_condition_of_the_objective_is_said_to_do_so(blind_copy: Path) -> None:
+    path = blind_copy / "thresholds.tsv"
+    table = pd.read_csv(path, sep="\t").astype({"seed": "Int64"}).assign(objective="lesion_sensitivity:1")
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    findings = compute_findings(read_results(blind_copy))
+    condition = "lesion sensitivity with at most 1 false positives per scan"
+    said = (
+        f"BCE has no threshold for the objective: none meets the condition ({condition}), or no threshold"
+    )
+    assert any(limit.grave and limit.text.startswith(said) for limit in find_limits(findings))
+    assert "No threshold meets the condition of the objective" in write_tables(findings)["table1"].note
+
+
 def test_of_several_seeds_the_others_stay(blind_copy: Path) -> None:
     """One seed of Dice learned nothing: the loss is compared by its other seed, and that is said."""
     for name in ("thresholds", "sweep", "evaluation"):

@@ -46,6 +46,9 @@ def test_a_model_that_learned_nothing_makes_no_mask_of_its_own(changes):
     own = TUNED.model_copy(update=changes)
     with pytest.raises(CordlesionError, match="model: the model learned too little"):
         choose_rule(own, None, None, "model")
+    conditional = own.model_copy(update={"objective": "repeatability:0.3"})
+    with pytest.raises(CordlesionError, match="model: has no threshold for the objective repeatability"):
+        choose_rule(conditional, None, None, "model")
     assert choose_rule(own, None, 0.4, "model").value == 0.4
     with pytest.raises(CordlesionError, match="model: has no tuned threshold"):
         choose_rule(None, None, None, "model")

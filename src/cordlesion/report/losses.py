@@ -62,7 +62,9 @@ def without_rank(results: StudyResults) -> str:
     if not results.unlearned:
         return ""
     names = ", ".join(results.label(run) for run in results.unlearned)
-    return f" Learned nothing (no threshold scores above t = 0), so neither marked nor tested: {names}."
+    learned = "Learned nothing (no threshold scores above t = 0)"
+    why = "No threshold meets the condition of the objective" if results.goal.is_conditional else learned
+    return f" {why}, so neither marked nor tested: {names}."
 
 
 def several_seeds(results: StudyResults) -> bool:

@@ -72,11 +72,15 @@ def _unlearned(facts: Findings) -> Iterator[Limit]:
     also = [loss_name(loss) for loss in learned_methods(results) if loss in {run.loss for run in results.unlearned}]
     they = "It takes" if len(results.unlearned) == 1 else "They take"
     rest = f" Results of {enumerate_words(also)} rest on its other seeds alone." if also else ""
+    better = "no threshold scores above marking every voxel as lesion (t = 0)"
+    fault, why = "learned nothing", better
+    if results.goal.is_conditional:
+        fault = f"{'has' if len(results.unlearned) == 1 else 'have'} no threshold for the objective"
+        why = f"none meets the condition ({results.objective}), or {better}"
     yield Limit(
-        f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). {they} "
-        f"part in no ranking, test or recommendation.{rest}",
+        f"{names} {fault}: {why}. {they} part in no ranking, test or recommendation.{rest}",
         grave=True,
-        short=f"{names} learned nothing.",
+        short=f"{names} {fault}.",
     )
 
 
