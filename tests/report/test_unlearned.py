@@ -112,9 +112,7 @@ def test_what_breaks_the_condition_of_the_objective_is_said_to_do_so(blind_copy:
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
     findings = compute_findings(read_results(blind_copy))
     condition = "lesion sensitivity with at most 1 false positives per scan"
-    said = (
-        f"BCE has no threshold for the objective: none meets the condition ({condition}), or no threshold"
-    )
+    said = f"BCE has no threshold for the objective: none meets the condition ({condition}), or no threshold"
     assert any(limit.grave and limit.text.startswith(said) for limit in find_limits(findings))
     assert "No threshold meets the condition of the objective" in write_tables(findings)["table1"].note
 
