@@ -95,6 +95,20 @@ def test_of_two_limits_that_are_too_low_nothing_is_said_instead(maps):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2, at_most_false_positives=0.1)
 
 
+def test_a_promise_that_breaks_the_condition_of_the_objective_is_said(maps, tmp_path, cli):
+    """Up to t = 0.3 nothing is missed, and each map has a false positive."""
+    options = ("--objective", "lesion_sensitivity:0", "--at-most-missed", 0.15, "-o", tmp_path / "a.json")
+    printed = said(cli("tune", *maps[36], *options))
+    assert "(lesion_sensitivity:0 n/a; 36 scans of 36 subjects)" in printed
+    assert printed.endswith(
+        "no threshold that is shown to keep it meets the condition of the objective (lesion sensitivity with at most 0 "
+        "false positives per scan)."
+    )
+    assert json.loads((tmp_path / "a.json").read_text())["score"] is None
+    kept = said(cli("tune", *maps[36], *options[:1], "lesion_sensitivity:1", *options[2:]))
+    assert "The promise comes before" not in kept
+
+
 def test_a_refusal_says_that_files_count_as_people(tmp_path):
     folders = write(tmp_path, 8)
     for path in tmp_path.glob("*/sub-*"):

@@ -223,7 +223,8 @@ def _report(
     by_threshold = isinstance(chosen, GlobalThreshold)
     volume = choice.minimum_volume_mm3 if by_threshold else None
     removed = "" if volume is None else f", minimum volume {volume:g} mm3"
-    show_message(f"threshold {chosen.summary}{removed} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+    score = "n/a" if math.isnan(choice.score) else f"{choice.score:.3f}"
+    show_message(f"threshold {chosen.summary}{removed} ({choice.objective} {score}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
     cut = find_cut(sweep) if by_threshold else None
     if cut is not None:

@@ -95,7 +95,7 @@ def choose_rule(
         raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
         raise CordlesionError(
-            f"{name}: the model learned too little: when it was tuned, no threshold did better than 0, which marks "
-            "every voxel. Train it longer, or give --threshold."
+            f"{name}: the model learned too little for its objective: when it was tuned, no threshold did better than "
+            "0, which marks every voxel, or met the condition of the objective. Train it longer, or give --threshold."
         )
     return own
