@@ -17,6 +17,7 @@ from cordlesion.report.sections.thresholds.stability import SHIFT, name_left_out
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT
+from cordlesion.study_folder.results import StudyResults
 
 _UNKNOWN_SEEDS = (
     "Every loss was trained with one seed, so this holds for these trainings; for others of the same losses it is "
@@ -33,7 +34,8 @@ _MANY = 4
 """Fewer winners are named, though they are all others."""
 _OPEN = ("undecided", "within seed noise")
 """Verdicts that are printed with the difference that could have been found."""
-NOTHING_LEARNED = "None of the methods whose threshold was tuned has learned anything"
+_NOTHING_LEARNED = "None of the methods whose threshold was tuned has learned anything"
+_NO_THRESHOLD = "None of the methods whose threshold was tuned has a threshold for the objective"
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ class Answer:
     text: str
 
 
+def nothing_learned(results: StudyResults) -> str:
+    """Return that no method is ranked; with an objective that has a condition, networks may have learned."""
+    return _NO_THRESHOLD if results.goal.is_conditional else _NOTHING_LEARNED
+
+
 def answer_questions(findings: Findings) -> tuple[Answer, ...]:
     """Answer whether tuning helps each loss, which loss is most stable, and whether the ranking is more than noise."""
     results, frames, refs = findings.results, findings.frames, findings.refs
     if not results.ranked:
-        return (Answer("What did the study find?", f"{NOTHING_LEARNED}, so that nothing can be compared."),)
+        return (Answer("What did the study find?", f"{nothing_learned(results)}, so that nothing can be compared."),)
     questions = [Answer("Does tuning the threshold help?", tuning_answer(frames["tuning"], refs["tuning"]))]
     if len(stability := frames["stability"]) > 1:
         text = stability_answer(stability, refs["stability"], overlaps_little(results))

@@ -8,7 +8,7 @@ import pandas as pd
 from cordlesion.io.formats import format_interval, format_number, format_percent, plural, with_interval
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.section import Findings
-from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
+from cordlesion.report.sections.answers.questions import Answer, nothing_learned
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.recommendation.found import describe_found, head
 from cordlesion.report.sections.recommendation.overlap import Overlap, find_overlap
@@ -108,7 +108,7 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
     beaten = f"no threshold has a higher {results.objective} than marking every voxel as lesion does (t = 0)."
     if results.goal.is_conditional:
         beaten = f"at no threshold is the {results.objective} above 0, or above that of marking every voxel (t = 0)."
-    why = f"{NOTHING_LEARNED}: {beaten}"
+    why = f"{nothing_learned(results)}: {beaten}"
     return Brief(
         model=results.label(results.best),
         trained_with="",
