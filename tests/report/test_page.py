@@ -163,6 +163,8 @@ def test_a_second_report_is_identical(folder: Path, text: str) -> None:
     write_report(folder)
     assert (folder / "report.html").read_text(encoding="utf-8") == text
     assert {path: path.read_bytes() for path in before} == before
+    assert {path.parent.name for path in before} == {"tables", "figures", "gallery"}
+    assert [path.name for path, content in before.items() if str(folder.parent).encode() in content] == []
 
 
 def test_data_are_escaped(tmp_path: Path) -> None:
