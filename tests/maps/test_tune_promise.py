@@ -90,6 +90,12 @@ def test_what_they_show_instead_is_the_smallest_limit_that_is_promised(maps):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=int(limit) / 100 - 0.01)
 
 
+def test_where_the_subjects_are_too_few_for_any_limit_that_is_said(tmp_path, cli):
+    done = cli("tune", *write(tmp_path, 2), "--at-most-missed", 0.7, "-o", tmp_path / "a.json")
+    assert done.status == 2
+    assert "So few subjects support no limit of this kind." in said(done)
+
+
 def test_of_two_limits_that_are_too_low_nothing_is_said_instead(maps):
     with pytest.raises(CordlesionError, match=r"cannot be promised .* enough\. Allow more with"):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2, at_most_false_positives=0.1)

@@ -98,8 +98,11 @@ def keep_limits(
 
 def _instead(table: pd.DataFrame, limits: Mapping[RiskName, float], certainty: float) -> str:
     """Return what these scans show in place of a limit that they do not show; nothing of two limits together."""
-    if len(limits) > 1 or (found := supported_limit(table, next(iter(limits)), certainty=certainty)) is None:
+    if len(limits) > 1:
         return ""
+    found = supported_limit(table, next(iter(limits)), certainty=certainty)
+    if found is None:
+        return "So few subjects support no limit of this kind."
     if not found.is_shown:
         return (
             f"The smallest limit that they support: {found.text}. It is read from these scans, so that only others can "
