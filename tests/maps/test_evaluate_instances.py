@@ -194,6 +194,12 @@ DAMAGED = {
     "no number": (labels_of(1, np.nan), rows(1, 2), r"dseg\.nii\.gz: holds NaN"),
     "no row": (GOOD, rows(1), r"dseg\.tsv: has no row for the lesion 2 of sub-0_dseg\.nii\.gz; a row for each"),
     "no label": (GOOD, rows(1, 2, 3), r"dseg\.tsv: has a row for the lesion 3, which is not in sub-0_dseg\.nii\.gz;"),
+    "two columns": (
+        GOOD,
+        rows(1, 2).assign(other=0.9).set_axis(["index", *2 * ["probability"]], axis=1),
+        "two columns p",
+    ),
+    "truths": (GOOD, rows(1, 2, p=True), "the column probability holds text; numbers are needed"),
     "two rows": (GOOD, rows(1, 2, 2), r"dseg\.tsv: has two rows for the lesion 2; one row for each lesion is needed"),
     "above 1": (GOOD, rows(1, 2, p=1.5), r"dseg\.tsv: the column probability holds 1\.5; probabilities from 0 to 1"),
     "negative": (GOOD, rows(1, 2, p=-0.1), r"dseg\.tsv: the column probability holds -0\.1; probabilities from 0"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from cordlesion.dataset.scan_names import file_stem, legible
 from cordlesion.errors import CordlesionError
@@ -131,7 +132,9 @@ def _rows_by_number(path: Path, column: str) -> "pd.Series[float]":
             "with --ranked-by."
         )
     for name in (NUMBER, column):
-        if len(table) and not pd.api.types.is_numeric_dtype(table[name]):
+        if f"{name}.1" in table:  # as pandas names the second one
+            raise CordlesionError(f"{path}: has two columns {name}; one is needed. {_AGAIN}")
+        if len(table) and (is_bool_dtype(table[name]) or not is_numeric_dtype(table[name])):
             raise CordlesionError(f"{path}: the column {name} holds text; numbers are needed. {_AGAIN}")
     numbers = table[NUMBER].astype(np.float64)
     if len(wrong := numbers[~((numbers % 1 == 0) & (numbers.abs() <= _LARGEST))]):
