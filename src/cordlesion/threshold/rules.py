@@ -95,7 +95,8 @@ def choose_rule(
     if isinstance(own, ForeignRule):
         raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
-        raise CordlesionError(f"{name}: {_why_none(own.objective)}. Train it longer, or give --threshold.")
+        objective = own.objective if isinstance(own, TunedRule) else ""
+        raise CordlesionError(f"{name}: {_why_none(objective)}. Train it longer, or give --threshold.")
     return own
 
 
