@@ -209,6 +209,11 @@ DAMAGED = {
         "index\tprobability\n1\t0.5\n2\t0.5\t1\t3\n",
         r"dseg\.tsv: not a table \(Error tok",
     ),
+    "two columns": (
+        GOOD,
+        "index\tprobability\tprobability\n1\t0.5\t0.1\n2\t0.5\t0.2\n",
+        r"dseg\.tsv: has two columns probability; one is needed",
+    ),
     "line end in a name": (GOOD, 'index\t"p\x85q"\n1\t0.5\n', r"has no column probability \(it has index, p\\x85q\);"),
     "named rows": (GOOD, rows("a", "b"), r"dseg\.tsv: the column index holds text; numbers are needed"),
 }

@@ -95,6 +95,18 @@ def test_of_two_limits_that_are_too_low_nothing_is_said_instead(maps):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2, at_most_false_positives=0.1)
 
 
+def test_where_no_limit_is_supported_none_is_named_and_no_higher_one_is_advised(tmp_path):
+    """Five subjects show nothing at 95 %, even if no lesion is missed in any of them; six do."""
+    few, more = write(tmp_path / "few", 5), write(tmp_path / "more", 6)
+    with pytest.raises(CordlesionError) as refusal:
+        cordlesion.tune_files(few[1], few[3], at_most_missed=0.9)
+    assert str(refusal.value).endswith(
+        " would be enough. These scans support no limit of this kind, however high. Add subjects to the threshold set, "
+        "or leave out --at-most-missed."
+    )
+    assert cordlesion.tune_files(more[1], more[3], at_most_missed=0.9).promises
+
+
 def test_a_promise_that_breaks_the_condition_of_the_objective_is_said(maps, tmp_path, cli):
     """Up to t = 0.3 nothing is missed, and each map has a false positive."""
     options = ("--objective", "lesion_sensitivity:0", "--at-most-missed", 0.15, "-o", tmp_path / "a.json")

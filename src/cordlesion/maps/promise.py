@@ -20,6 +20,7 @@ from cordlesion.threshold.rule_file import read_rule_file
 from cordlesion.threshold.supported import supported_limit
 
 _OPTIONS: Mapping[RiskName, str] = {"missed": "--at-most-missed", "false_positives": "--at-most-false-positives"}
+_NO_LIMIT = "These scans support no limit of this kind, however high."
 
 
 def asked_limits(
@@ -77,11 +78,14 @@ def keep_limits(
     """
     found = promise(table, balanced.goal, limits, certainty=certainty, lesion_rule=lesion_rule, balanced=balanced)
     if found.choice is None:
-        remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
         options = " and ".join(_OPTIONS[name] for name in limits)
         instead = _instead(table, limits, certainty) if found.n_subjects else ""
-        sentences = [f"{probability}: {found.text}.", instead]
-        sentences += [f"{remedy} more with {options}.", *balanced.remarks]
+        remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
+        advice = f"{remedy} more with {options}."
+        if instead == _NO_LIMIT:
+            remedy = "Add subjects to the threshold set" if found.needed else "Give maps of a better model"
+            advice = f"{remedy}, or leave out {options}."
+        sentences = [f"{probability}: {found.text}.", instead, advice, *balanced.remarks]
         raise CordlesionError(" ".join(filter(None, sentences)))
     choice = replace(found.choice, rule=None)
     free = (
@@ -98,8 +102,10 @@ def keep_limits(
 
 def _instead(table: pd.DataFrame, limits: Mapping[RiskName, float], certainty: float) -> str:
     """Return what these scans show in place of a limit that they do not show; nothing of two limits together."""
-    if len(limits) > 1 or (found := supported_limit(table, next(iter(limits)), certainty=certainty)) is None:
+    if len(limits) > 1:
         return ""
+    if (found := supported_limit(table, next(iter(limits)), certainty=certainty)) is None:
+        return _NO_LIMIT
     if not found.is_shown:
         return (
             f"The smallest limit that they support: {found.text}. It is read from these scans, so that only others can "
