@@ -125,7 +125,7 @@ class RuleFile(BaseModel):
         fields = removal | self._fields
         chosen = fields | {"threshold": fields.get("value", self.threshold), "score": self.score}
         # A curve without minimum volumes is of masks from which nothing was removed.
-        known = {} if isinstance(self.threshold_rule, ForeignRule) else {VOLUME: 0.0}
+        known: dict[str, float | None] = {} if isinstance(self.threshold_rule, ForeignRule) else {VOLUME: 0.0}
         if self.curve and not any(_is_row(known | row, chosen) for row in self.curve):
             t = chosen["threshold"]
             where = "" if t is None else f" at t = {t:g}"
