@@ -50,6 +50,9 @@ def test_every_block_of_the_guide_runs(page, finished, tmp_path, monkeypatch, cl
     monkeypatch.setattr("cordlesion.model.bundle.read_profile", lambda _folder: None)
     # A step of the paper's network takes seconds; its time is no part of the guide.
     monkeypatch.setattr("cordlesion.study.estimate.measured_steps", fake_steps)
+    # The numbers of the plan on its page are those of all draws: tests/planning.
+    for name in ("_N_DRAWS", "_N_DRAWS_SLOW"):
+        monkeypatch.setattr(f"cordlesion.planning.tuning.{name}", 50)
     run = {"bash": Shell(cli).run, "python": Python().run, "yaml": read_yaml, "text": str}
     # The pictures of a report are drawn once, on the page about it.
     with contextlib.nullcontext() if page == "reading_the_report" else without_pictures():

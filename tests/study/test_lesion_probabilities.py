@@ -160,4 +160,5 @@ def test_studies_of_earlier_versions_are_read_and_their_reports_have_no_such_sec
     whole = read_results(tmp_path / "study").lesion_probabilities
     assert len(whole) > 0
     (tmp_path / "study" / FILE).unlink()
+    (tmp_path / "study/.done/tables.json").unlink()  # which earlier versions did not write
     assert len(read_results(tmp_path / "study").lesion_probabilities) == 0

@@ -58,7 +58,7 @@ def test_every_table_has_its_declared_columns_in_order(finished):
     tables = written_tables(finished.parent / "study")
     assert len(tables) >= 15
     for path, (columns, spec) in tables.items():
-        assert columns == declared(spec), path
+        assert columns == declared(spec, *({"repeat"} & set(spec.names))), path
 
 
 def run_name(fold):

@@ -44,8 +44,11 @@ def test_what_was_learned_is_written_only_where_nothing_was():
 @pytest.mark.parametrize("changes", [{"value": 0.0}, {"value": 0.15, "learned": False}])
 def test_a_model_that_learned_nothing_makes_no_mask_of_its_own(changes):
     own = TUNED.model_copy(update=changes)
-    with pytest.raises(CordlesionError, match=r"model: the model learned too little .* or met the condition"):
+    with pytest.raises(CordlesionError, match="model: the model learned too little"):
         choose_rule(own, None, None, "model")
+    conditional = own.model_copy(update={"objective": "repeatability:0.3"})
+    with pytest.raises(CordlesionError, match="model: has no threshold for the objective repeatability"):
+        choose_rule(conditional, None, None, "model")
     assert choose_rule(own, None, 0.4, "model").value == 0.4
     with pytest.raises(CordlesionError, match="model: has no tuned threshold"):
         choose_rule(None, None, None, "model")

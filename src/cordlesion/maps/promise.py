@@ -1,6 +1,5 @@
 """A promise in place of the best threshold of an objective, and what became of it, for files of any tool (no torch)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -93,11 +92,7 @@ def keep_limits(
         if any(one.lesion_free for one in choice.promises) or "false_positives" not in limits
         else ("; nothing is promised for lesion-free scans, of which the threshold set has none")
     )
-    broken = (
-        " The promise comes before the objective: no threshold that is shown to keep it meets the condition of the "
-        f"objective ({choice.goal.title})."
-    )
-    return GlobalThreshold.chosen(choice), choice, f"{found.text}{free}.{broken if math.isnan(choice.score) else ''}"
+    return GlobalThreshold.chosen(choice), choice, f"{found.text}{free}."
 
 
 def _instead(table: pd.DataFrame, limits: Mapping[RiskName, float], certainty: float) -> str:

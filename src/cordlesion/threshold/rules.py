@@ -15,6 +15,7 @@ from cordlesion.threshold.adaptive import RankDice, VolumeAdaptive
 from cordlesion.threshold.components import PeakThreshold, TopComponents
 from cordlesion.threshold.fixed import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.foreign import ForeignRule as ForeignRule
+from cordlesion.threshold.objective import OBJECTIVES
 from cordlesion.threshold.rule import ThresholdRule as ThresholdRule
 from cordlesion.threshold.rule import TunedRule
 
@@ -94,8 +95,14 @@ def choose_rule(
     if isinstance(own, ForeignRule):
         raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
-        raise CordlesionError(
-            f"{name}: the model learned too little for its objective: when it was tuned, no threshold did better than "
-            "0, which marks every voxel, or met the condition of the objective. Train it longer, or give --threshold."
-        )
+        raise CordlesionError(f"{name}: {_why_none(own.objective)}. Train it longer, or give --threshold.")
     return own
+
+
+def _why_none(objective: str) -> str:
+    """Describe why a model has no threshold; one that learned may break the condition of its objective everywhere."""
+    goal = OBJECTIVES.get(objective.partition(":")[0])
+    better = "no threshold did better than 0, which marks every voxel"
+    if goal is None or not goal.is_conditional:
+        return f"the model learned too little: when it was tuned, {better}"
+    return f"has no threshold for the objective {objective}: when it was tuned, none met its condition, or {better}"
