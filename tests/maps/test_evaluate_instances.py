@@ -194,11 +194,6 @@ DAMAGED = {
     "no number": (labels_of(1, np.nan), rows(1, 2), r"dseg\.nii\.gz: holds NaN"),
     "no row": (GOOD, rows(1), r"dseg\.tsv: has no row for the lesion 2 of sub-0_dseg\.nii\.gz; a row for each"),
     "no label": (GOOD, rows(1, 2, 3), r"dseg\.tsv: has a row for the lesion 3, which is not in sub-0_dseg\.nii\.gz;"),
-    "two columns": (
-        GOOD,
-        rows(1, 2).assign(other=0.9).set_axis(["index", *2 * ["probability"]], axis=1),
-        "two columns p",
-    ),
     "truths": (GOOD, rows(1, 2, p=True), "the column probability holds text; numbers are needed"),
     "two rows": (GOOD, rows(1, 2, 2), r"dseg\.tsv: has two rows for the lesion 2; one row for each lesion is needed"),
     "above 1": (GOOD, rows(1, 2, p=1.5), r"dseg\.tsv: the column probability holds 1\.5; probabilities from 0 to 1"),
@@ -214,6 +209,11 @@ DAMAGED = {
         GOOD,
         "index\tprobability\n1\t0.5\n2\t0.5\t1\t3\n",
         r"dseg\.tsv: not a table \(Error tok",
+    ),
+    "two columns": (
+        GOOD,
+        "index\tprobability\tprobability\n1\t0.5\t0.1\n2\t0.5\t0.2\n",
+        r"dseg\.tsv: has two columns probability; one is needed",
     ),
     "line end in a name": (GOOD, 'index\t"p\x85q"\n1\t0.5\n', r"has no column probability \(it has index, p\\x85q\);"),
     "named rows": (GOOD, rows("a", "b"), r"dseg\.tsv: the column index holds text; numbers are needed"),

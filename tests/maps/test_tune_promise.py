@@ -68,6 +68,16 @@ def test_few_false_positives_cost_lesions(maps):
     assert [(one.risk, one.certainty, one.lesion_free) for one in choice.promises] == [("false_positives", 0.9, False)]
 
 
+def test_a_promise_that_breaks_the_condition_of_the_objective_says_so(maps, tmp_path, cli):
+    done = cli(
+        *("tune", *maps[36], "--objective", "lesion_sensitivity:0.5", "--at-most-missed", 0.15),
+        *("-o", tmp_path / "thresholds.json"),
+    )
+    assert done.status == 0  # one false positive per scan where no more than 15 % are missed
+    assert "(lesion_sensitivity:0.5 has no score here: its condition is not met; 36 scans" in said(done)
+    assert json.loads((tmp_path / "thresholds.json").read_text())["score"] is None
+
+
 def test_too_few_subjects_get_their_number_and_no_file(maps, tmp_path, cli):
     output = tmp_path / "thresholds.json"
     done = cli("tune", *maps[8], "--at-most-missed", 0.2, "-o", output)
@@ -90,29 +100,21 @@ def test_what_they_show_instead_is_the_smallest_limit_that_is_promised(maps):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=int(limit) / 100 - 0.01)
 
 
-def test_where_the_subjects_are_too_few_for_any_limit_that_is_said(tmp_path, cli):
-    done = cli("tune", *write(tmp_path, 2), "--at-most-missed", 0.7, "-o", tmp_path / "a.json")
-    assert done.status == 2
-    assert "So few subjects support no limit of this kind." in said(done)
-
-
 def test_of_two_limits_that_are_too_low_nothing_is_said_instead(maps):
     with pytest.raises(CordlesionError, match=r"cannot be promised .* enough\. Allow more with"):
         cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2, at_most_false_positives=0.1)
 
 
-def test_a_promise_that_breaks_the_condition_of_the_objective_is_said(maps, tmp_path, cli):
-    """Up to t = 0.3 nothing is missed, and each map has a false positive."""
-    options = ("--objective", "lesion_sensitivity:0", "--at-most-missed", 0.15, "-o", tmp_path / "a.json")
-    printed = said(cli("tune", *maps[36], *options))
-    assert "(lesion_sensitivity:0 n/a; 36 scans of 36 subjects)" in printed
-    assert printed.endswith(
-        "no threshold that is shown to keep it meets the condition of the objective (lesion sensitivity with at most 0 "
-        "false positives per scan)."
+def test_where_no_limit_is_supported_none_is_named_and_no_higher_one_is_advised(tmp_path):
+    """Five subjects show nothing at 95 %, even if no lesion is missed in any of them; six do."""
+    few, more = write(tmp_path / "few", 5), write(tmp_path / "more", 6)
+    with pytest.raises(CordlesionError) as refusal:
+        cordlesion.tune_files(few[1], few[3], at_most_missed=0.9)
+    assert str(refusal.value).endswith(
+        " would be enough. These scans support no limit of this kind, however high. Add subjects to the threshold set, "
+        "or leave out --at-most-missed."
     )
-    assert json.loads((tmp_path / "a.json").read_text())["score"] is None
-    kept = said(cli("tune", *maps[36], *options[:1], "lesion_sensitivity:1", *options[2:]))
-    assert "The promise comes before" not in kept
+    assert cordlesion.tune_files(more[1], more[3], at_most_missed=0.9).promises
 
 
 def test_a_refusal_says_that_files_count_as_people(tmp_path):

@@ -120,7 +120,9 @@ def test_a_table_names_groups_and_people(own_names, dataset):
 def test_mistakes_get_a_sentence(own_names, dataset, cli):
     given = ("--reference", own_names / "labels", "--probability", own_names / "maps", "-o", own_names / "t.json")
     (own_names / "one.tsv").write_text("scan\trepeat\nP0v1\ta\nP0v2\ta\nP1v1\tb\n")
+    (own_names / "other.tsv").write_text("scan\trepeat\nA1\ta\nA2\ta\n")
     for options, sentence in (
+        (("--objective", "repeatability", "--pairs", own_names / "other.tsv"), "other.tsv: lists 2 scans that the thr"),
         (("--objective", "repeatability"), "0 groups of the 18 scans of the threshold set repeat each other"),
         (("--objective", "repeatability", "--pairs", own_names / "one.tsv"), "one.tsv: 1 group of the 18 scans"),
         (("--pairs", own_names / "one.tsv"), "--pairs is given, but the objective (median voxel F1) does not compare"),

@@ -128,6 +128,7 @@ MAY_BE = {
         ("rule", "anima", 'rule: is "anima", but `threshold_rule.promises.0.lesion_rule` is "study"'),
         ("objective", "lesion_f1", 'objective: is "lesion_f1", but `threshold_rule.objective` is "mean_lesion_f1"'),
         ("postprocess", {}, "postprocess.minimum_volume_mm3: is missing"),
+        ("postprocess/minimum_volume_mm3", 30.0, "curve: has no row at t = 0.3 with the chosen settings"),
         ("score", 0.8, "curve: has no row at t = 0.3 with the chosen settings and the score"),
         ("scans", ["sub-1"], "scans: a section with keys is needed, found ['sub-1']"),
         ("scans", {"sub-1": 3}, "scans.sub-1: a text is needed, found 3"),

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from cordlesion.errors import CordlesionError
@@ -52,6 +54,11 @@ def test_a_model_that_learned_nothing_makes_no_mask_of_its_own(changes):
     assert choose_rule(own, None, 0.4, "model").value == 0.4
     with pytest.raises(CordlesionError, match="model: has no tuned threshold"):
         choose_rule(None, None, None, "model")
+
+
+def test_a_rule_of_a_user_that_finds_nothing_needs_no_objective_to_be_refused():
+    with pytest.raises(CordlesionError, match="model: the model learned too little"):
+        choose_rule(SimpleNamespace(finds_lesions=False), None, None, "model")
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])

@@ -131,9 +131,9 @@ def _rows_by_number(path: Path, column: str) -> "pd.Series[float]":
             f"{column} are needed, tab-separated, with a row for each lesion. Rename its columns, or name another one "
             "with --ranked-by."
         )
+    if doubled := [name for name in (NUMBER, column) if f"{name}.1" in table]:  # pandas numbers the second
+        raise CordlesionError(f"{path}: has two columns {doubled[0]}; one is needed. {_AGAIN}")
     for name in (NUMBER, column):
-        if f"{name}.1" in table:  # as pandas names the second one
-            raise CordlesionError(f"{path}: has two columns {name}; one is needed. {_AGAIN}")
         if len(table) and (is_bool_dtype(table[name]) or not is_numeric_dtype(table[name])):
             raise CordlesionError(f"{path}: the column {name} holds text; numbers are needed. {_AGAIN}")
     numbers = table[NUMBER].astype(np.float64)

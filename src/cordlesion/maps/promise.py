@@ -1,6 +1,5 @@
 """A promise in place of the best threshold of an objective, and what became of it, for files of any tool (no torch)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from cordlesion.threshold.rule_file import read_rule_file
 from cordlesion.threshold.supported import supported_limit
 
 _OPTIONS: Mapping[RiskName, str] = {"missed": "--at-most-missed", "false_positives": "--at-most-false-positives"}
+_NO_LIMIT = "These scans support no limit of this kind, however high."
 
 
 def asked_limits(
@@ -77,11 +77,14 @@ def keep_limits(
     """
     found = promise(table, balanced.goal, limits, certainty=certainty, lesion_rule=lesion_rule, balanced=balanced)
     if found.choice is None:
-        remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
         options = " and ".join(_OPTIONS[name] for name in limits)
         instead = _instead(table, limits, certainty) if found.n_subjects else ""
-        sentences = [f"{probability}: {found.text}.", instead]
-        sentences += [f"{remedy} more with {options}.", *balanced.remarks]
+        remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
+        advice = f"{remedy} more with {options}."
+        if instead == _NO_LIMIT:
+            remedy = "Add subjects to the threshold set" if found.needed else "Give maps of a better model"
+            advice = f"{remedy}, or leave out {options}."
+        sentences = [f"{probability}: {found.text}.", instead, advice, *balanced.remarks]
         raise CordlesionError(" ".join(filter(None, sentences)))
     choice = replace(found.choice, rule=None)
     free = (
@@ -89,20 +92,15 @@ def keep_limits(
         if any(one.lesion_free for one in choice.promises) or "false_positives" not in limits
         else ("; nothing is promised for lesion-free scans, of which the threshold set has none")
     )
-    broken = (
-        " The promise comes before the objective: no threshold that is shown to keep it meets the condition of the "
-        f"objective ({choice.goal.title})."
-    )
-    return GlobalThreshold.chosen(choice), choice, f"{found.text}{free}.{broken if math.isnan(choice.score) else ''}"
+    return GlobalThreshold.chosen(choice), choice, f"{found.text}{free}."
 
 
 def _instead(table: pd.DataFrame, limits: Mapping[RiskName, float], certainty: float) -> str:
     """Return what these scans show in place of a limit that they do not show; nothing of two limits together."""
     if len(limits) > 1:
         return ""
-    found = supported_limit(table, next(iter(limits)), certainty=certainty)
-    if found is None:
-        return "So few subjects support no limit of this kind."
+    if (found := supported_limit(table, next(iter(limits)), certainty=certainty)) is None:
+        return _NO_LIMIT
     if not found.is_shown:
         return (
             f"The smallest limit that they support: {found.text}. It is read from these scans, so that only others can "

@@ -223,7 +223,8 @@ def _report(
     by_threshold = isinstance(chosen, GlobalThreshold)
     volume = choice.minimum_volume_mm3 if by_threshold else None
     removed = "" if volume is None else f", minimum volume {volume:g} mm3"
-    score = "n/a" if math.isnan(choice.score) else f"{choice.score:.3f}"
+    # A promise comes first: where it and the condition of an objective exclude each other, the condition is broken.
+    score = "has no score here: its condition is not met" if math.isnan(choice.score) else f"{choice.score:.3f}"
     show_message(f"threshold {chosen.summary}{removed} ({choice.objective} {score}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
     cut = find_cut(sweep) if by_threshold else None

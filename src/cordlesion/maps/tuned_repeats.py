@@ -63,7 +63,8 @@ def find_repeats(
     if subjects is None:  # the table of repeats may name people
         pairs = [replace(pair, subject=found.get(pair.scan_id, ("", pair.subject))[1]) for pair in pairs]
     together = Counter((pair.subject, groups[pair.scan_id]) for pair in pairs if pair.scan_id in groups)
-    _require_two(sum(n > 1 for n in together.values()), len(pairs), repeats.source, goal)
+    unknown = _unknown(pairs, repeats)
+    _require_two(sum(n > 1 for n in together.values()), len(pairs), repeats.source, goal, unknown)
     return TunedRepeats(pairs, groups, [*_remarks(pairs, groups, repeats, subjects)])
 
 
@@ -80,24 +81,32 @@ def _files(pair: MapPair) -> Iterator[ScanFile]:
         yield replace(reference, base=pair.scan_id)
 
 
-def _require_two(n_groups: int, n_scans: int, source: Path, goal: Objective) -> None:
+def _require_two(n_groups: int, n_scans: int, source: Path, goal: Objective, unknown: str) -> None:
     if n_groups < 2:
         raise CordlesionError(
             f"{source}: {plural(n_groups, 'group')} of the {plural(n_scans, 'scan')} of the threshold set repeat each "
             f"other; the objective ({goal.title}) needs at least 2. Name them in a column {REPEAT} of scans.tsv, "
             "sessions.tsv or participants.tsv of the BIDS dataset, or in a table for --pairs (columns scan and "
-            "repeat, and participant_id where names do not show the person)."
+            f"repeat, and participant_id where names do not show the person).{f' {unknown}' if unknown else ''}"
         )
+
+
+def _unknown(pairs: Sequence[MapPair], repeats: Repeats) -> str:
+    """Return that a table lists scans that are not there, a sentence; empty where it lists none."""
+    unknown = repeats.unmatched([file for pair in pairs for file in _files(pair)])
+    if not unknown:
+        return ""
+    return (
+        f"{repeats.source}: lists {plural(len(unknown), 'scan')} that the threshold set does not have (first: "
+        f"{unknown[0]}). If it should, mend the names."
+    )
 
 
 def _remarks(
     pairs: Sequence[MapPair], groups: Mapping[str, str], repeats: Repeats, subjects: Path | str | None
 ) -> Iterator[str]:
-    if unknown := repeats.unmatched([file for pair in pairs for file in _files(pair)]):
-        yield (
-            f"{repeats.source}: lists {plural(len(unknown), 'scan')} that the threshold set does not have (first: "
-            f"{unknown[0]}). If it should, mend the names."
-        )
+    if unknown := _unknown(pairs, repeats):
+        yield unknown
     bare = any(not scan_file(pair.reference).entities for pair in pairs if pair.scan_id in groups)
     if bare and subjects is None and not repeats.names_people:
         yield (

@@ -62,23 +62,9 @@ def without_rank(results: StudyResults) -> str:
     if not results.unlearned:
         return ""
     names = ", ".join(results.label(run) for run in results.unlearned)
-    if results.goal.is_conditional:
-        return f" Without a threshold for the objective, so neither marked nor tested: {names}."
-    return f" Learned nothing (no threshold scores above t = 0), so neither marked nor tested: {names}."
-
-
-def describe_unlearned(results: StudyResults) -> tuple[str, str]:
-    """Return what the runs that are in no ranking lack, after their names, and why, each half a sentence.
-
-    With an objective that has a condition a network may have learned, and miss the condition by a little.
-    """
-    if not results.goal.is_conditional:
-        return "learned nothing", "no threshold scores above marking every voxel as lesion (t = 0)"
-    has = "has" if len(results.unlearned) == 1 else "have"
-    return (
-        f"{has} no threshold for the objective",
-        f"at none is the {results.objective} above 0, or above that of marking every voxel as lesion (t = 0)",
-    )
+    learned = "Learned nothing (no threshold scores above t = 0)"
+    why = "No threshold meets the condition of the objective" if results.goal.is_conditional else learned
+    return f" {why}, so neither marked nor tested: {names}."
 
 
 def several_seeds(results: StudyResults) -> bool:

@@ -14,7 +14,7 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.yaml import fault_at
 from cordlesion.threshold.grid import VOLUME
 from cordlesion.threshold.lesion_calibration import LesionCalibration
-from cordlesion.threshold.rules import AnyThresholdRule, GlobalThreshold, ThresholdRule
+from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule, GlobalThreshold, ThresholdRule
 
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -124,7 +124,9 @@ class RuleFile(BaseModel):
         removal = {} if self.postprocess is None else self.postprocess.model_dump()
         fields = removal | self._fields
         chosen = fields | {"threshold": fields.get("value", self.threshold), "score": self.score}
-        if self.curve and not any(_is_row(row, chosen) for row in self.curve):
+        # A curve without minimum volumes is of masks from which nothing was removed.
+        known: dict[str, float | None] = {} if isinstance(self.threshold_rule, ForeignRule) else {VOLUME: 0.0}
+        if self.curve and not any(_is_row(known | row, chosen) for row in self.curve):
             t = chosen["threshold"]
             where = "" if t is None else f" at t = {t:g}"
             raise fault_at(f"has no row{where} with the chosen settings and the score that `score` holds", "curve")

@@ -95,13 +95,13 @@ def choose_rule(
     if isinstance(own, ForeignRule):
         raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
-        objective = own.objective if isinstance(own, TunedRule) else ""
-        raise CordlesionError(f"{name}: {_why_none(objective)}. Train it longer, or give --threshold.")
+        raise CordlesionError(f"{name}: {_why_none(own)}. Train it longer, or give --threshold.")
     return own
 
 
-def _why_none(objective: str) -> str:
+def _why_none(own: ThresholdRule) -> str:
     """Describe why a model has no threshold; one that learned may break the condition of its objective everywhere."""
+    objective = own.objective if isinstance(own, TunedRule) else ""  # rules of a user may have none
     goal = OBJECTIVES.get(objective.partition(":")[0])
     better = "no threshold did better than 0, which marks every voxel"
     if goal is None or not goal.is_conditional:

@@ -10,7 +10,7 @@ from cordlesion.config import SetName
 from cordlesion.dataset import origin
 from cordlesion.io.formats import format_number, plural
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.losses import describe_unlearned, losses, several_seeds
+from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
 from cordlesion.report.sections.ends import ends_of_what_was_tried
@@ -72,11 +72,15 @@ def _unlearned(facts: Findings) -> Iterator[Limit]:
     also = [loss_name(loss) for loss in learned_methods(results) if loss in {run.loss for run in results.unlearned}]
     they = "It takes" if len(results.unlearned) == 1 else "They take"
     rest = f" Results of {enumerate_words(also)} rest on its other seeds alone." if also else ""
-    what, why = describe_unlearned(results)
+    better = "no threshold scores above marking every voxel as lesion (t = 0)"
+    fault, why = "learned nothing", better
+    if results.goal.is_conditional:
+        fault = f"{'has' if len(results.unlearned) == 1 else 'have'} no threshold for the objective"
+        why = f"none meets the condition ({results.objective}), or {better}"
     yield Limit(
-        f"{names} {what}: {why}. {they} part in no ranking, test or recommendation.{rest}",
+        f"{names} {fault}: {why}. {they} part in no ranking, test or recommendation.{rest}",
         grave=True,
-        short=f"{names} {what}.",
+        short=f"{names} {fault}.",
     )
 
 
