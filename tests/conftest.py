@@ -12,12 +12,14 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+# Time is no part of a test: beside other programs, examples take longer.
+_ANY_TIME = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 # The same examples in every run, so that a change is judged by itself; `pytest --hypothesis-profile search` looks for
 # new ones.
-settings.register_profile("repeat", derandomize=True)
-settings.register_profile("search", derandomize=False)
+settings.register_profile("repeat", derandomize=True, **_ANY_TIME)
+settings.register_profile("search", derandomize=False, **_ANY_TIME)
 settings.load_profile("repeat")
 
 REPOSITORY = Path(__file__).parent.parent
