@@ -63,7 +63,8 @@ TRAINING_BESIDE = Stage(
     "peer",
     1.2,
     "≥ 1.2 × faster than with PyTorch's default",
-    "With more processors than programs, no thread is interrupted, and there is little to gain.",
+    "With more processors than programs there is little to gain; with fewer, threads may wait for each other either "
+    "way: see one thread.",
 )
 TRAINING_ALONE = Stage(
     "training step alone, threads that soon sleep",
